@@ -1,0 +1,1 @@
+"""Building blocks: norm, rotary positions, attention, feed-forward, experts, loss."""

@@ -1,0 +1,205 @@
+"""Attention (Vaswani et al. 2017), for every stage: causal or not, over itself or over a memory, with grouped heads.
+
+Every query takes a weighted mean of the values, weights = softmax(q k / sqrt(D)). In grouped-query attention (Ainslie
+et al. 2023) several query heads share one key-value head. B, T, S, C: batch, queries, keys, width; H, G: query and
+key-value heads; D = C / H.
+
+The same numbers are computed by one of two kernels, chosen in one place, `choose_kernel`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from muomni.errors import UserError
+from muomni.nn.cache import LayerCache
+from muomni.nn.rotary import Rotation, rotate
+
+Kernel = Literal["fused", "blocks"]
+
+BLOCK = 128
+"""Queries in one block of the plain kernel: their scores should fit in a core's cache."""
+
+MASKED = -1e9
+"""Added to the scores of padding. Finite, so that a query that may see nothing gives numbers, not NaN."""
+
+
+def choose_kernel(
+    device: str, dtype: torch.dtype, n_queries: int, n_keys: int, *, causal: bool, use_flash: bool = True
+) -> Kernel:
+    """The faster kernel, as measured by `tests/benchmarks/thinker.py attention`.
+
+    - GPUs: PyTorch's fused kernel, which never holds the T x S scores.
+    - CPUs: plain products in blocks of queries. In bf16 the fused kernel makes no use of the CPU's bf16 instructions;
+      in causal attention it computes scores that are masked. It remains the better one in fp32 without a causal mask,
+      for a single query, and where the stored scores would get large (beyond 2,048 keys).
+
+    Args:
+        use_flash: False forbids the fused kernel everywhere.
+    """
+    if not use_flash:
+        return "blocks"
+    if device != "cpu":
+        return "fused"
+    if n_queries == 1 or n_keys > 2048:
+        return "fused"
+    return "blocks" if causal or dtype == torch.bfloat16 else "fused"
+
+
+def attend(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    *,
+    causal: bool = False,
+    bias: torch.Tensor | None = None,
+    use_flash: bool = True,
+) -> torch.Tensor:
+    """softmax(q k / sqrt(D) + bias) v.
+
+    Args:
+        q: queries (B, H, T, D).
+        k, v: keys and values (B, G, S, D); H is a multiple of G.
+        causal: a query sees the keys up to its own place; the last query stands at the last key.
+        bias: added to the scores, (B or 1, 1, T or 1, S); see `padding_bias`.
+
+    Returns:
+        (B, H, T, D)
+    """
+    kernel = choose_kernel(q.device.type, q.dtype, q.shape[2], k.shape[2], causal=causal, use_flash=use_flash)
+    return (fused if kernel == "fused" else blocks)(q, k, v, causal, bias)
+
+
+def blocks(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool, bias: torch.Tensor | None) -> torch.Tensor:
+    """Product, softmax, product, block by block of queries: with a causal mask, each block skips the keys after it.
+
+    The query heads of a group are stacked as more queries of their one key-value head, so nothing is copied for them.
+    """
+    batch, heads, n_queries, width = q.shape
+    groups, n_keys = k.shape[1], k.shape[2]
+    per_group = heads // groups
+    step = BLOCK if causal else 4 * BLOCK
+    q, k = q * width**-0.5, k.transpose(2, 3)
+    outputs = []
+    for start in range(0, n_queries, step):
+        end = min(start + step, n_queries)
+        seen = n_keys - n_queries + end if causal else n_keys
+        size = end - start
+        some = q[:, :, start:end].reshape(batch, groups, per_group * size, width)
+        scores = (some @ k[..., :seen]).view(batch, groups, per_group, size, seen)
+        if causal and size > 1:
+            scores = scores + _causal_bias(size, seen, q)
+        if bias is not None:
+            rows = bias[:, :, start:end] if bias.shape[2] > 1 else bias
+            scores = scores + rows[:, :, None, :, :seen].to(q.dtype)
+        weights = scores.softmax(-1).view(batch, groups, per_group * size, seen)
+        outputs.append((weights @ v[:, :, :seen]).view(batch, heads, size, width))
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, 2)
+
+
+def fused(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool, bias: torch.Tensor | None) -> torch.Tensor:
+    """PyTorch's kernel, which keeps only the output and one number a row for backward (FlashAttention, Dao 2022)."""
+    n_queries, n_keys = q.shape[2], k.shape[2]
+    causal = causal and n_queries > 1
+    if causal and (bias is not None or n_keys != n_queries):
+        # PyTorch's own causal mask starts at the first key and goes with no other mask
+        future = _causal_bias(n_queries, n_keys, q)
+        bias = future if bias is None else bias.to(q.dtype) + future
+        causal = False
+    grouped = q.shape[1] != k.shape[1]
+    if grouped and q.device.type != "cpu" and (q.dtype == torch.float32 or bias is not None):
+        # there, only the half-precision kernel without a mask knows groups; the others would fall back to T x S scores
+        k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))
+        grouped = False
+    mask = None if bias is None else bias.to(q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped)
+
+
+def _causal_bias(n_queries: int, n_keys: int, like: torch.Tensor) -> torch.Tensor:
+    """(T, S): 0 where query t, standing at key S - T + t, may look, minus infinity after it."""
+    full = torch.full((n_queries, n_keys), float("-inf"), dtype=like.dtype, device=like.device)
+    return full.triu_(1 + n_keys - n_queries)
+
+
+def padding_bias(real: torch.Tensor) -> torch.Tensor:
+    """Scores' bias (B, 1, 1, S) that hides the keys where `real` (B, S) is False."""
+    bias = torch.zeros(real.shape, device=real.device).masked_fill(~real.bool(), MASKED)
+    return bias[:, None, None, :]
+
+
+class Attention(nn.Module):
+    """Queries from x; keys and values from x, or from a memory (cross-attention).
+
+    Args:
+        d_model: width C of x and of the output.
+        n_heads: query heads H.
+        n_kv_heads: key-value heads G; None means as many as query heads.
+        d_memory: width of the memory that keys and values come from; None means x itself.
+        use_flash: False forbids the fused kernel.
+
+    Raises:
+        UserError: the heads do not divide the width, or the key-value heads do not divide the heads.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        n_heads: int,
+        n_kv_heads: int | None = None,
+        *,
+        d_memory: int | None = None,
+        use_flash: bool = True,
+    ) -> None:
+        super().__init__()
+        n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads
+        if d_model % n_heads or n_heads % n_kv_heads:
+            raise UserError(
+                f"d_model {d_model}, n_heads {n_heads} and n_kv_heads {n_kv_heads} do not divide evenly",
+                fix="n_heads must divide d_model, and n_kv_heads must divide n_heads.",
+            )
+        self.head_dim = d_model // n_heads
+        self.use_flash = use_flash
+        source = d_model if d_memory is None else d_memory
+        self.query = nn.Linear(d_model, d_model, bias=False)
+        self.key = nn.Linear(source, n_kv_heads * self.head_dim, bias=False)
+        self.value = nn.Linear(source, n_kv_heads * self.head_dim, bias=False)
+        self.output = nn.Linear(d_model, d_model, bias=False)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        *,
+        causal: bool = False,
+        turn: Rotation | None = None,
+        bias: torch.Tensor | None = None,
+        cache: LayerCache | None = None,
+        memory: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """
+        Args:
+            x: (B, T, C).
+            causal: a token sees only itself and those before it.
+            turn: rotary positions of the T tokens.
+            bias: added to the scores, (B or 1, 1, T or 1, S).
+            cache: the T tokens follow those in the cache, and are added to it.
+            memory: (B, S, d_memory), in cross-attention.
+
+        Returns:
+            (B, T, C)
+        """
+        source = x if memory is None else memory
+        q, k, v = (self._heads(y) for y in (self.query(x), self.key(source), self.value(source)))
+        if turn is not None:
+            q, k = rotate(q, turn), rotate(k, turn)
+        if cache is not None:
+            k, v = cache.append(k, v)
+        mixed = attend(q, k, v, causal=causal, bias=bias, use_flash=self.use_flash)  # (B, H, T, D)
+        return self.output(mixed.transpose(1, 2).flatten(2))
+
+    def _heads(self, y: torch.Tensor) -> torch.Tensor:
+        """(B, T, H D) -> (B, H, T, D)"""
+        return y.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)

@@ -1,0 +1,99 @@
+"""The transformer block of every stage: attention, then feed-forward, each normed before and added back after.
+
+    x = x + attention(norm(x))
+    x = x + cross_attention(norm(x), memory)        with cross-attention only
+    x = x + feed_forward(norm(x))
+
+Dropout (Srivastava et al. 2014) acts on what is added, in training only; attention weights are left whole, so that
+fused kernels serve training too. B, T, C: batch, time, width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from muomni.nn.attention import Attention
+from muomni.nn.cache import LayerCache
+from muomni.nn.experts import Experts
+from muomni.nn.feed_forward import feed_forward
+from muomni.nn.norm import RMSNorm
+from muomni.nn.rotary import Rotation
+
+
+class Block(nn.Module):
+    """One pre-norm transformer block.
+
+    Args:
+        d_model, n_heads, d_ff: width, query heads, inner width of the feed-forward layer.
+        n_kv_heads: key-value heads; None means as many as query heads.
+        causal: tokens see only those before them.
+        use_swiglu: SwiGLU or GELU.
+        dropout: share of each branch's output dropped in training.
+        d_memory: width of the memory for cross-attention; None means a block without.
+        n_experts, experts_per_token: a mixture of experts in place of the feed-forward layer; 0 experts: none.
+        use_flash: False forbids the fused attention kernel.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        n_heads: int,
+        d_ff: int,
+        *,
+        n_kv_heads: int | None = None,
+        causal: bool = False,
+        use_swiglu: bool = True,
+        dropout: float = 0.0,
+        norm_eps: float = 1e-5,
+        d_memory: int | None = None,
+        n_experts: int = 0,
+        experts_per_token: int = 2,
+        use_flash: bool = True,
+    ) -> None:
+        super().__init__()
+        self.causal = causal
+        self.attention_norm = RMSNorm(d_model, norm_eps)
+        self.attention = Attention(d_model, n_heads, n_kv_heads, use_flash=use_flash)
+        if d_memory is not None:
+            self.cross_norm = RMSNorm(d_model, norm_eps)
+            self.cross_attention = Attention(d_model, n_heads, d_memory=d_memory, use_flash=use_flash)
+        self.feed_forward_norm = RMSNorm(d_model, norm_eps)
+        self.feed_forward = (
+            Experts(d_model, d_ff, n_experts, experts_per_token, use_swiglu)
+            if n_experts
+            else feed_forward(d_model, d_ff, use_swiglu)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        *,
+        turn: Rotation | None = None,
+        bias: torch.Tensor | None = None,
+        cache: LayerCache | None = None,
+        memory: torch.Tensor | None = None,
+        memory_bias: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """x (B, T, C) -> (B, T, C); the other arguments are those of `Attention`, memory's of the cross-attention."""
+        normed = self.attention_norm(x)
+        x = x + self.dropout(self.attention(normed, causal=self.causal, turn=turn, bias=bias, cache=cache))
+        if memory is not None:
+            x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory=memory, bias=memory_bias))
+        return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
+
+
+def initialise(module: nn.Module, std: float = 0.02) -> None:
+    """Draw the weights of linear layers and embeddings from normal(0, std), as GPT-2 does.
+
+    What is added to the residual stream (attention's and the feed-forward layer's last matrix) is drawn smaller, by
+    1 / sqrt(number of branches), so that the stream's size at the top does not grow with depth.
+    """
+    branches = sum(2 + hasattr(block, "cross_attention") for block in module.modules() if isinstance(block, Block))
+    for name, part in module.named_modules():
+        if isinstance(part, nn.Linear | nn.Embedding):
+            adds = name.endswith(("attention.output", ".down"))
+            nn.init.normal_(part.weight, 0.0, std / branches**0.5 if adds else std)
+        if isinstance(part, nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)

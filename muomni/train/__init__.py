@@ -1,0 +1,1 @@
+"""ONE training loop and its objectives."""

@@ -1,0 +1,50 @@
+"""The run in a terminal: one progress bar, and a line whenever there is something to keep."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from tqdm.auto import tqdm
+
+from muomni.train.events import Event, Finished, Sampled, TrainEvent, Validated
+
+
+class ProgressBar:
+    """A listener that draws the run as a bar. Use it as a context manager, so that the bar is always closed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bar: tqdm | None = None
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, TrainEvent):
+            bar = self._bar(event)
+            bar.set_postfix_str(
+                f"loss {event.loss:.3f}, {event.examples_per_second:,.0f} {event.unit}/s, lr {event.lr:.1e}",
+                refresh=False,
+            )
+            bar.update(event.step - bar.n)
+        elif isinstance(event, Validated):
+            scores = ", ".join(f"{name} {value:.4f}" for name, value in event.metrics.items())
+            self._say(f"step {event.step}: validation {scores}{' (best)' if event.best else ''}")
+        elif isinstance(event, Sampled):
+            self._say(f"step {event.step}: {event.kind}: {event.text}")
+        elif isinstance(event, Finished):
+            self._say(f"{event.reason} at step {event.step}")
+
+    def _bar(self, event: TrainEvent) -> tqdm:
+        if self.bar is None:
+            self.bar = tqdm(total=event.max_steps, desc=self.name, unit="step", initial=0)
+        return self.bar
+
+    def _say(self, text: str) -> None:
+        tqdm.write(text)
