@@ -22,7 +22,7 @@ from muomni.nn.block import Block, initialise
 from muomni.nn.cache import KVCache
 from muomni.nn.experts import Experts
 from muomni.nn.loss import IGNORED, linear_cross_entropy, token_losses
-from muomni.nn.norm import RMSNorm
+from muomni.nn.norm import RMSNorm, product_dtype
 from muomni.nn.rotary import Rotary, Rotation
 
 
@@ -121,6 +121,7 @@ class Thinker(nn.Module):
         turn, bias = self.place(inputs.shape[0], inputs.shape[1], positions, mask, cache)
         x = inputs if inputs.is_floating_point() else self.embedding(inputs)
         x = self.dropout(x)
+        turn = turn.to(product_dtype(x))
         chosen = x if layer == 0 else None
         for number, block in enumerate(self.blocks, start=1):
             x = block(x, turn=turn, bias=bias, cache=None if cache is None else cache.layers[number - 1])

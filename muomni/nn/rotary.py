@@ -22,6 +22,10 @@ class Rotation(NamedTuple):
     cos: torch.Tensor
     sin: torch.Tensor
 
+    def to(self, dtype: torch.dtype) -> Rotation:
+        """The same turns in the type of the queries and keys: converted once, not by every layer."""
+        return Rotation(self.cos.to(dtype), self.sin.to(dtype))
+
 
 def rotation(positions: torch.Tensor, head_dim: int, theta: float) -> Rotation:
     """The turn at every position. `positions` (..., T) may be fractions, such as seconds."""
@@ -33,7 +37,7 @@ def rotation(positions: torch.Tensor, head_dim: int, theta: float) -> Rotation:
 
 def rotate(x: torch.Tensor, turn: Rotation) -> torch.Tensor:
     """Turn queries or keys (B, H, T, D)."""
-    cos, sin = turn.cos.to(x.dtype), turn.sin.to(x.dtype)
+    cos, sin = turn.to(x.dtype)
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 

@@ -119,7 +119,10 @@ def block(
         feed += 4 * tokens * d if act == 2 else 0
     feed += wide * sent * act * d_ff
     # backward of SwiGLU holds three gradients of the wide layer where one input is freed; of GELU, two
-    moment = tokens * d * (4 + act) + (2 if swiglu else 1) * sent * act * d_ff // max(1, n_experts)
+    moment = (2 if swiglu else 1) * sent * act * d_ff // max(1, n_experts)
+    if n_experts:
+        moment = max(moment, sent * d * (8 + act))  # the experts' answers are weighed in fp32
+    moment += tokens * d * (4 + act)
     return Layer(norms + mixing + masks + feed, moment)
 
 
@@ -145,13 +148,15 @@ def thinker(config: ThinkerConfig | OmniSFTConfig, batch_size: int, accumulates:
     )
     copies = 2 * (parts["attention"] + parts["feed-forward"]) if config.use_amp else 0
     stream = tokens * (4 * d + 4) + (tokens * d if config.dropout > 0 else 0)  # the final norm's; embedding dropout's
-    kept = config.n_layers * layer.kept + stream + 2 * 8 * tokens
+    turns = 2 * config.ctx_len * d // config.n_heads * act if config.use_amp else 0  # rotary positions in bf16
+    kept = config.n_layers * layer.kept + stream + turns + 2 * 8 * tokens
     logits = min(LOSS_CHUNK, tokens) * config.vocab_size * act
     # in the loss: hidden states and their gradient, the table's gradient and its bf16 copy, the logits, and then either
     # some rows judged in fp32 or the product that goes into the table's gradient
-    judged = 2 * min(JUDGED_ROWS, tokens) * config.vocab_size * 4
+    judged = 2 * min(JUDGED_ROWS, tokens) * config.vocab_size * 4 if config.use_amp else 0  # fp32 is judged in place
+    product = act * table + min(LOSS_CHUNK, tokens) * d * (6 if config.use_amp else 4)
     in_loss = 2 * tokens * act * d + 4 * table + (2 * table if config.use_amp else 0)
-    in_loss += logits + max(judged, act * table)
+    in_loss += logits + max(judged, product)
     in_layer = tokens * act * d + 4 * table + layer.moment
     # at the end all gradients are there; a tied table's two are being added into a third
     at_end = 4 * size + (8 * table if config.tie_embeddings else 0) + 4 * tokens * d - copies - kept
