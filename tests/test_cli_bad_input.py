@@ -352,7 +352,6 @@ def test_a_damaged_corpus_without_a_tokenizer(project: Path, capsys: pytest.Capt
     assert list(Path("data/text").glob(".*")) == []
 
 
-@pytest.mark.xfail(reason="a tokenizer trained on text without a space cannot spell one", strict=False)
 @pytest.mark.parametrize("text", ["hello\n" * 20, "漢字の文\n" * 20], ids=["Latin", "Japanese"])
 def test_a_corpus_without_spaces(project: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
     model = Path("data/text/tokenizer_tiny.model")

@@ -63,7 +63,8 @@ def estimate_tokens(
         small: a file of at most so many bytes is counted.
 
     Raises:
-        UserError: the file is unreadable or has no text, or what was drawn is not UTF-8 or holds a NUL.
+        UserError: the file is unreadable or has no text, or what was drawn is not UTF-8, holds a NUL or is
+            of a line longer than any count accepts.
     """
     size = file_status(path).st_size
     n_cells = -(-size // CELL)
@@ -74,6 +75,8 @@ def estimate_tokens(
     with opened(path) as file:
         drawn = sorted(random.Random(seed).sample(range(n_cells), draws))
         stretches = [_stretch(file, cell, size, Path(path)) for cell in drawn]
+    if not any(one.endings for one in stretches):  # a line too long to train on?
+        _read_through(Path(path))
     tokens = _tokens_of(stretches, tokenizer)
     rate = sum(tokens) / max(1, sum(one.size for one in stretches))
     if rate == 0:
@@ -140,10 +143,15 @@ def _decoded(data: bytes, path: Path) -> str:
     except UnicodeDecodeError:
         text = "\0"
     if "\0" in text:
-        for _ in read_blocks(path):  # says what is wrong and on which line
-            pass
+        _read_through(path)
         raise UserError("changed while it was read", file=path, fix="Estimate again when it is written.")
     return text
+
+
+def _read_through(path: Path) -> None:
+    """Read the whole file, which says what is wrong with it and on which line."""
+    for _ in read_blocks(path):
+        pass
 
 
 def _student(freedom: int) -> float:
