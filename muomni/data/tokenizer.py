@@ -244,6 +244,13 @@ def train_tokenizer(
     return TrainedTokenizer(tokenizer, vocab_size, tokenizer.vocab_size, model_path, sentences.bytes_used)
 
 
+def load_or_train_tokenizer(path: str | Path, source: str | Path, vocab_size: int) -> Tokenizer:
+    """The tokenizer at `path`; where there is none, one is trained on `source` as `train_tokenizer` does."""
+    if Path(path).exists():
+        return Tokenizer.load(path)
+    return train_tokenizer(source, path, vocab_size).tokenizer
+
+
 def _train(sentences: _Sentences, source: Path, vocab_size: int) -> bytes:
     from sentencepiece import SentencePieceTrainer
 

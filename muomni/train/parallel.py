@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed
 
 from muomni.config import StageConfig
 from muomni.errors import UserError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,15 @@ class Processes:
         """Until all processes are here."""
         if self.world > 1:
             distributed.barrier()
+
+    def one_first(self, prepare: Callable[[], T]) -> T:
+        """What `prepare` gives: the first process does it before the others, which find its files made."""
+        if self.first:
+            result = prepare()
+            self.wait()
+            return result
+        self.wait()
+        return prepare()
 
     def synchronising(self, module: Any, now: bool) -> AbstractContextManager[Any]:
         """Exchange gradients in this backward pass, or hold them back until the last micro-batch."""

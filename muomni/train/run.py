@@ -12,7 +12,7 @@ import torch
 from muomni.config import StageConfig, ThinkerConfig
 from muomni.data.fingerprint import fingerprint
 from muomni.data.packed import split_rows, token_stream
-from muomni.data.tokenizer import Tokenizer
+from muomni.data.tokenizer import Tokenizer, load_or_train_tokenizer
 from muomni.errors import BAD_USAGE, UserError
 from muomni.plan.schedule import training_examples
 from muomni.train.checkpoint import RunFolder
@@ -51,8 +51,8 @@ def thinker_task(config: StageConfig) -> Task:
 
 
 def matching_tokenizer(config: ThinkerConfig) -> Tokenizer:
-    """The config's tokenizer, which must have as many pieces as the model has embeddings."""
-    tokenizer = Tokenizer.load(config.tokenizer)
+    """The config's tokenizer, trained now if there is none; it must have as many pieces as the model has embeddings."""
+    tokenizer = load_or_train_tokenizer(config.tokenizer, config.train_text, config.vocab_size)
     if tokenizer.vocab_size != config.vocab_size:
         raise UserError(
             f"is {config.vocab_size}, but {config.tokenizer} has {tokenizer.vocab_size} pieces",
@@ -95,9 +95,8 @@ def train(
     folder = RunFolder(config.save_dir)
     if replace and processes.first:
         folder.clear()
-    processes.wait()
     torch.manual_seed(config.seed)
-    task = make_task(config)
+    task = processes.one_first(lambda: make_task(config))
     trainer = Trainer(
         task.objective,
         task.train,
