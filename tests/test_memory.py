@@ -33,6 +33,7 @@ def some_config(dice: random.Random) -> ThinkerConfig:
         tie_embeddings=dice.random() < 0.6,
         n_experts=dice.choice([0, 0, 0, 4, 8]),
         experts_per_token=dice.choice([1, 2]),
+        separate_documents=dice.random() < 0.3,
     )
 
 

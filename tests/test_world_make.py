@@ -96,7 +96,7 @@ def test_splits_share_no_text_and_validation_is_the_last_tenth(made: Path) -> No
         assert all(split_of(line) == split for line in splits[split])
     corpus = (made / "text/tiny_corpus.txt").read_text().splitlines()
     assert corpus == splits["train"] + splits["validation"]
-    assert len(splits["validation"]) * 10 == len(corpus) == round(60_000 * SCALE)
+    assert len(splits["validation"]) * 10 == len(corpus) == round(100_000 * SCALE)
     assert all(
         log_prob(line) == -math.inf and log_prob(line, pairs="held_out") > -60 for line in splits["test_new_pairs"]
     )

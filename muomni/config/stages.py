@@ -216,6 +216,9 @@ class ThinkerConfig(DecoderConfig):
     documents: Literal["lines", "paragraphs"] = setting(
         "lines", "A document is a line, or the lines between two blank ones.", group="data"
     )
+    separate_documents: bool = setting(
+        False, "Rows begin with a document, and tokens see only their own: for short ones.", group="data"
+    )
 
 
 class AudioEncConfig(MelConfig, AttentionConfig):

@@ -6,6 +6,9 @@ padding, so an epoch as planned is an epoch as trained. From epoch to epoch the 
 turned by a seeded offset), so that no token is always the first of its row.
 
     row i of epoch e:  stream[(i L + offset_e + j) mod T],  j = 0 … L        (L = ctx_len, T = tokens of the split)
+
+Where documents are short, most rows so begin in the middle of one, and ask for words whose reasons are not in the row.
+With `starts`, a row begins instead at the last document start before it, up to half a row earlier.
 """
 
 from __future__ import annotations
@@ -29,12 +32,18 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class PackedTokens:
-    """One split of a token stream as rows of inputs and targets, both `(ctx_len,)` int64."""
+    """One split of a token stream as rows of inputs and targets, both `(ctx_len,)` int64.
+
+    Args:
+        starts: where documents start (at the terminator before them), sorted; None: rows begin anywhere.
+        turns: whether the rows begin elsewhere in each epoch.
+    """
 
     stream: np.ndarray
     ctx_len: int
     seed: int
     turns: bool = True
+    starts: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.stream) // self.ctx_len
@@ -42,7 +51,7 @@ class PackedTokens:
     def row(self, index: int, epoch: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Inputs and targets of one row; the token after the split's last is not known and not counted."""
         length = len(self.stream)
-        start = index * self.ctx_len + self._offset(epoch)
+        start = self._begin((index * self.ctx_len + self._offset(epoch)) % length)
         tokens = self.stream[np.arange(start, start + self.ctx_len + 1) % length].astype(np.int64)
         inputs, targets = tokens[:-1], tokens[1:].copy()
         after_last = length - 1 - start % length  # where the stream's last token stands in this row
@@ -50,20 +59,35 @@ class PackedTokens:
             targets[after_last] = IGNORED
         return inputs, targets
 
+    def _begin(self, place: int) -> int:
+        """Where the row at `place` begins."""
+        if self.starts is None:
+            return place
+        before = int(np.searchsorted(self.starts, place, side="right")) - 1
+        near = before >= 0 and place - self.starts[before] <= self.ctx_len // 2
+        return int(self.starts[before]) if near else place
+
     def _offset(self, epoch: int) -> int:
         if epoch == 0 or not self.turns:
             return 0
         return int(np.random.default_rng((self.seed, epoch, 1)).integers(len(self.stream)))
 
 
-def split_rows(stream: np.ndarray, training: int, ctx_len: int, seed: int = 0) -> tuple[PackedTokens, PackedTokens]:
+def split_rows(
+    stream: np.ndarray, training: int, ctx_len: int, seed: int = 0, *, eot_id: int | None = None
+) -> tuple[PackedTokens, PackedTokens]:
     """Rows of the stream's first `training` tokens, and of the rest, which is held out.
+
+    Args:
+        eot_id: the terminator that documents start at; None lets rows begin anywhere.
 
     Raises:
         UserError: one of the two has tokens, but not enough for a row, or there is nothing to train on.
     """
-    train = PackedTokens(stream[:training], ctx_len, seed)
-    held_out = PackedTokens(stream[training:], ctx_len, seed, turns=False)
+    train, held_out = (
+        PackedTokens(part, ctx_len, seed, turns, None if eot_id is None else np.flatnonzero(part == eot_id))
+        for part, turns in ((stream[:training], True), (stream[training:], False))
+    )
     for name, rows in (("training", train), ("validation", held_out)):
         if len(rows) == 0 and (len(rows.stream) or rows is train):
             raise UserError(

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from muomni.config import ThinkerConfig
 from muomni.errors import UserError
-from muomni.nn.attention import padding_bias
+from muomni.nn.attention import document_bias, padding_bias
 from muomni.nn.block import Block, initialise
 from muomni.nn.cache import KVCache
 from muomni.nn.experts import Experts
@@ -103,6 +103,7 @@ class Thinker(nn.Module):
         *,
         positions: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
+        documents: torch.Tensor | None = None,
         cache: KVCache | None = None,
         layer: int | None = None,
     ) -> Hidden:
@@ -112,6 +113,7 @@ class Thinker(nn.Module):
             positions: (B, T), whole or fractional, for the rotary angles. By default tokens are counted from 0 (on
                 from those in the cache), padding not counted.
             mask: (B, T), True where a token is real, False where it is padding; None: all are.
+            documents: (B, T), numbers: a token sees only tokens with its own number. Not with a mask or a cache.
             cache: the inputs follow what is in it, and are added to it.
             layer: also return the stream after this block: 1 to n_layers, or 0 for the embeddings.
 
@@ -121,7 +123,10 @@ class Thinker(nn.Module):
         turn, bias = self.place(inputs.shape[0], inputs.shape[1], positions, mask, cache)
         x = inputs if inputs.is_floating_point() else self.embedding(inputs)
         x = self.dropout(x)
-        turn = turn.to(product_dtype(x))
+        dtype = product_dtype(x)
+        turn = turn.to(dtype)
+        if documents is not None:
+            bias = document_bias(documents).to(dtype)
         chosen = x if layer == 0 else None
         for number, block in enumerate(self.blocks, start=1):
             x = block(x, turn=turn, bias=bias, cache=None if cache is None else cache.layers[number - 1])
@@ -136,6 +141,7 @@ class Thinker(nn.Module):
         *,
         positions: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
+        documents: torch.Tensor | None = None,
         n_targets: torch.Tensor | int | None = None,
     ) -> torch.Tensor:
         """Mean cross-entropy in nats of `targets` (B, T): the token after each input, or -100 where it is not judged.
@@ -143,7 +149,7 @@ class Thinker(nn.Module):
         With experts, and in training only, the weighted balance loss is added. `n_targets` as in
         `linear_cross_entropy`.
         """
-        hidden = self.hidden(inputs, positions=positions, mask=mask)
+        hidden = self.hidden(inputs, positions=positions, mask=mask, documents=documents)
         loss = linear_cross_entropy(hidden.last, self.output_weight, targets, n_targets=n_targets)
         if hidden.balance_loss is not None:
             loss = loss + self.config.expert_aux_weight * hidden.balance_loss

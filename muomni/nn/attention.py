@@ -131,6 +131,12 @@ def padding_bias(real: torch.Tensor) -> torch.Tensor:
     return bias[:, None, None, :]
 
 
+def document_bias(documents: torch.Tensor) -> torch.Tensor:
+    """Scores' bias (B, 1, T, T) that hides from each token those of other documents; `documents` (B, T) numbers them."""
+    other = documents[:, :, None] != documents[:, None, :]
+    return torch.zeros(other.shape, device=other.device).masked_fill(other, MASKED)[:, None]
+
+
 class Attention(nn.Module):
     """Queries from x; keys and values from x, or from a memory (cross-attention).
 

@@ -150,6 +150,8 @@ def thinker(config: ThinkerConfig | OmniSFTConfig, batch_size: int, accumulates:
     stream = tokens * (4 * d + 4) + (tokens * d if config.dropout > 0 else 0)  # the final norm's; embedding dropout's
     turns = 2 * config.ctx_len * d // config.n_heads * act if config.use_amp else 0  # rotary positions in bf16
     kept = config.n_layers * layer.kept + stream + turns + 2 * 8 * tokens
+    if isinstance(config, ThinkerConfig) and config.separate_documents:
+        kept += (config.n_layers + 1) * tokens * config.ctx_len * act  # who sees whom: in each layer, with the future
     logits = min(LOSS_CHUNK, tokens) * config.vocab_size * act
     # in the loss: hidden states and their gradient, the table's gradient and its bf16 copy, the logits, and then either
     # some rows judged in fp32 or the product that goes into the table's gradient

@@ -72,22 +72,24 @@ def held(tensors: Iterator[torch.Tensor]) -> int:
 
 
 class _FusedAttention(torch.autograd.Function):
-    """The storages of CUDA's fused attention: q, k, v, the output and a log-sum-exp are kept for backward."""
+    """The storages of CUDA's fused attention: q, k, v, a mask, the output and a log-sum-exp are kept for backward."""
 
     @staticmethod
-    def forward(ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
         out = torch.empty_like(q)
         sums = q.new_empty(q.shape[:-1], dtype=torch.float32)
-        ctx.save_for_backward(q, k, v, out, sums)
+        ctx.save_for_backward(q, k, v, out, sums, mask)
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
-        q, k, v, _, sums = ctx.saved_tensors
+        q, k, v, _, sums, _ = ctx.saved_tensors
         delta = torch.empty_like(sums)
         grads = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         del delta
-        return grads
+        return (*grads, None)
 
 
 def _as_on_gpu(
@@ -102,7 +104,7 @@ def _as_on_gpu(
 ) -> torch.Tensor:
     if enable_gqa and (q.dtype == torch.float32 or attn_mask is not None):
         k, v = (x.repeat_interleave(q.shape[1] // k.shape[1], 1) for x in (k, v))  # as muomni.nn.attention on a GPU
-    out: torch.Tensor = _FusedAttention.apply(q, k, v)
+    out: torch.Tensor = _FusedAttention.apply(q, k, v, attn_mask)
     return out
 
 

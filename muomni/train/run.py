@@ -40,7 +40,8 @@ def thinker_task(config: StageConfig) -> Task:
     tokenizer = matching_tokenizer(config)
     stream = token_stream(config.train_text, tokenizer, documents=config.documents)
     training = training_examples(len(stream), config.val_split)
-    train, validation = split_rows(stream, training, config.ctx_len, config.seed)
+    eot_id = tokenizer.eot_id if config.separate_documents else None
+    train, validation = split_rows(stream, training, config.ctx_len, config.seed, eot_id=eot_id)
     return Task(
         ThinkerObjective(config, tokenizer),
         TextRows(train),

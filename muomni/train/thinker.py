@@ -53,11 +53,14 @@ class ThinkerObjective(Objective):
     def __init__(self, config: ThinkerConfig, tokenizer: Tokenizer | None = None, prompt: str = "") -> None:
         super().__init__(Thinker(config), config, (Turn("thinker", config.lr),))
         self.tokenizer = tokenizer
+        self.separate = config.separate_documents
+        self.eot_id = -1 if tokenizer is None else tokenizer.eot_id
         self.prompt = prompt
 
     def forward(self, batch: Batch, turn: Turn) -> Loss:
         inputs, targets = batch
-        return Loss(self.model.loss(inputs, targets))
+        documents = (inputs == self.eot_id).cumsum(1) if self.separate else None
+        return Loss(self.model.loss(inputs, targets, documents=documents))
 
     def weight(self, batch: Batch) -> float:
         return float((batch[1] != IGNORED).sum())

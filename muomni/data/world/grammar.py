@@ -1,4 +1,4 @@
-"""The grammar: a document is a caption, then one to five questions with their answers, all on one line.
+"""The grammar: a document is a caption, then one to three questions with their answers, all on one line.
 
     a small red circle is left of a big blue star. Q: what color is the star? A: blue. Q: and the size? A: big.
 

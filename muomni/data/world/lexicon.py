@@ -99,9 +99,9 @@ class World:
         ("talk", 1),
     )
     word_chance: int = 4
-    max_turns: int = 5
+    max_turns: int = 3
     min_talk: int = 3
-    go_on: tuple[int, int] = (2, 1)
+    go_on: tuple[int, int] = (1, 2)
     questions: tuple[str, ...] = (
         "color", "shape", "size", "exist", "count", "relation", "which", "where", "compare", "describe", "word", "talk",
         "follow",

@@ -31,7 +31,7 @@ from muomni.files import write_json, write_text
 VERSION = 1
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SHARES = {TRAIN: 18, VALIDATION: 2, TEST: 1}
-N_DOCUMENTS = {TRAIN: 54_000, VALIDATION: 6_000, TEST: 3_000, "test_new_pairs": 3_000}
+N_DOCUMENTS = {TRAIN: 90_000, VALIDATION: 10_000, TEST: 3_000, "test_new_pairs": 3_000}
 """Documents at scale 1."""
 FILES = {"tiny_corpus.txt": (TRAIN, VALIDATION), "test.txt": (TEST,), "test_new_pairs.txt": ("test_new_pairs",)}
 
@@ -79,7 +79,7 @@ def make_text(out: str | Path, seed: int = 0, scale: float = 1.0, progress: bool
     Args:
         out: the data folder.
         seed: another seed gives other documents of the same grammar.
-        scale: 1 is 60,000 documents of corpus and 3,000 of each test.
+        scale: 1 is 100,000 documents of corpus and 3,000 of each test.
         progress: show a progress bar.
 
     Raises:
