@@ -54,3 +54,9 @@ def snapshot(folder: Path) -> dict[str, tuple[bytes | None, int]]:
         str(path.relative_to(folder)): (path.read_bytes() if path.is_file() else None, path.stat().st_mtime_ns)
         for path in sorted(folder.rglob("*"))
     }
+
+
+def with_batches_of_32(path: Path) -> None:
+    """Give a config file a batch of 32, so that tests know what they change it from."""
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(settings | {"batch_size": 32}, indent=2) + "\n", encoding="utf-8")

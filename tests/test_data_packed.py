@@ -76,3 +76,27 @@ def test_too_little_text_is_an_error_that_says_what_to_do() -> None:
         split_rows(np.arange(100), training=91, ctx_len=10)
     with pytest.raises(UserError, match="only 0 tokens for training"):
         split_rows(np.arange(0), training=0, ctx_len=10)
+
+
+def test_rows_begin_with_a_document_where_one_starts_less_than_half_a_row_before() -> None:
+    stream = np.array([5, 5, 0, 5, 5, 5, 5, 0, 5, 5] + 20 * [5] + [0, 5])
+    rows = PackedTokens(stream, ctx_len=8, seed=0, starts=np.flatnonzero(stream == 0))
+    assert len(rows) == 4, "an epoch is as long as without"
+    begins = [rows._begin(index * 8) for index in range(4)]
+    assert begins == [0, 7, 16, 24], "before the first document, one near, and two that began too far away"
+    inputs, targets = rows.row(1)
+    assert inputs.tolist() == stream[7:15].tolist() and targets.tolist() == stream[8:16].tolist()
+
+
+def test_with_document_starts_short_documents_are_whole_and_none_is_lost() -> None:
+    dice = np.random.default_rng(0)
+    stream = np.concatenate([[0, *range(start, start + dice.integers(3, 12))] for start in range(100, 6100, 20)])
+    train, held_out = split_rows(stream, training=len(stream) * 9 // 10, ctx_len=32, eot_id=0)
+    seen: set[int] = set()
+    for epoch in range(6):
+        for index in range(len(train)):
+            inputs, targets = train.row(index, epoch)
+            assert inputs[0] == 0
+            seen |= set(targets.tolist())
+    assert set(train.stream.tolist()) <= seen
+    assert held_out.starts is not None and held_out.row(0)[1].max() >= train.stream.max()

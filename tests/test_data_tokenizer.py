@@ -337,9 +337,9 @@ def test_a_bad_model_file_is_a_user_error(tmp_path: Path, make: bad_files.Maker)
 
 @given(cut=st.integers(0, 3000), at=st.integers(0, 3000), bit=st.integers(0, 7))
 def test_a_damaged_model_file_never_ends_otherwise(
-    tmp_path_factory: pytest.TempPathFactory, corpus: Path, cut: int, at: int, bit: int
+    tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, cut: int, at: int, bit: int
 ) -> None:
-    data = bytearray((corpus.parent / "tokenizer.model").read_bytes())
+    data = bytearray(tokenizer.__getstate__())
     data[at] ^= 1 << bit
     path = tmp_path_factory.mktemp("damaged") / "t.model"
     path.write_bytes(data[:cut] if cut % 2 else data)

@@ -84,6 +84,15 @@ def test_rows_of_a_batch_do_not_see_each_other() -> None:
     torch.testing.assert_close(model(ids)[1:2], model(ids[1:2]), **EXACT)
 
 
+def test_documents_in_one_row_are_as_if_each_were_alone() -> None:
+    for changes in ({}, {"use_flash": False}):
+        model, ids = small_thinker(**changes), some_ids(1, 20)
+        numbers = torch.tensor([[1] * 5 + [2] * 9 + [3] * 6])
+        alone = torch.cat([model.hidden(part).last for part in ids.split((5, 9, 6), 1)], 1)
+        torch.testing.assert_close(model.hidden(ids, documents=numbers).last, alone, **EXACT)
+        assert (model.hidden(ids).last - alone)[0, 5:].abs().max() > 0.01, "without numbers they see each other"
+
+
 def test_embeddings_may_stand_in_for_ids() -> None:
     model, ids = small_thinker(), some_ids(2, 6)
     torch.testing.assert_close(model(model.embedding(ids)), model(ids))
@@ -187,7 +196,7 @@ def test_it_learns_a_text_by_heart() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert first == pytest.approx(torch.tensor(300.0).log().item(), abs=0.1)  # knows nothing at first
+    assert first > torch.tensor(300.0).log().item()  # knows nothing at first
     assert loss.item() < 0.1
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_project import with_batches_of_32
 
 import muomni.widgets
 from muomni.config import STAGES, read_config
@@ -26,6 +27,7 @@ FILES = [f"{stage}_{profile}.json" for stage in STAGES for profile in ("nano", "
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     shutil.copytree(CONFIGS, tmp_path / "configs")
+    with_batches_of_32(tmp_path / "configs" / "thinker_nano.json")
     return tmp_path / "configs"
 
 

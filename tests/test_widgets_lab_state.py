@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from small_project import with_batches_of_32
 
 from muomni.config import STAGES, ConfigError, read_config
 from muomni.errors import UserError
@@ -28,6 +29,7 @@ def state_of(name: str, examples: int = 1_000_000, folder: Path = CONFIGS) -> La
 @pytest.fixture
 def thinker(tmp_path: Path) -> LabState:
     shutil.copy(CONFIGS / "thinker_nano.json", tmp_path)
+    with_batches_of_32(tmp_path / "thinker_nano.json")
     return state_of("thinker_nano.json", folder=tmp_path)
 
 

@@ -132,7 +132,7 @@ def padding_bias(real: torch.Tensor) -> torch.Tensor:
 
 
 def document_bias(documents: torch.Tensor) -> torch.Tensor:
-    """Scores' bias (B, 1, T, T) that hides from each token those of other documents; `documents` (B, T) numbers them."""
+    """Scores' bias (B, 1, T, T) that hides from a token those of other documents; `documents` (B, T) numbers them."""
     other = documents[:, :, None] != documents[:, None, :]
     return torch.zeros(other.shape, device=other.device).masked_fill(other, MASKED)[:, None]
 

@@ -85,17 +85,19 @@ class Block(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Draw weights from normal(0, 1 / sqrt(width of the input)) (LeCun et al. 1998); an embedding's width is its own.
+    """Draw weights from normal(0, 1 / sqrt(input width)) (LeCun et al. 1998), embeddings from twice as wide a one.
 
     GPT-2's fixed 0.02 suits 768 channels or more: in a narrow model it keeps all attention scores near zero, and the
-    model takes several times as many steps to find out where to look. What is added to the residual stream (attention's and the feed-forward layer's last matrix) is drawn smaller, by
+    model takes several times as many steps to find out where to look.
+
+    What is added to the residual stream (attention's and the feed-forward layer's last matrix) is drawn smaller, by
     1 / sqrt(number of branches), so that the stream's size at the top does not grow with depth.
     """
     branches = sum(2 + hasattr(block, "cross_attention") for block in module.modules() if isinstance(block, Block))
     for name, part in module.named_modules():
         if isinstance(part, nn.Linear | nn.Embedding):
             adds = name.endswith(("attention.output", ".down"))
-            std = part.weight.shape[1] ** -0.5
+            std = (2 if isinstance(part, nn.Embedding) else 1) * part.weight.shape[1] ** -0.5
             nn.init.normal_(part.weight, 0.0, std / branches**0.5 if adds else std)
         if isinstance(part, nn.Linear) and part.bias is not None:
             nn.init.zeros_(part.bias)

@@ -99,12 +99,14 @@ def block(
     dropout: bool,
     flash: bool,
     keys: int,
+    masked: bool = False,
     n_experts: int = 0,
     experts_per_token: int = 1,
 ) -> Layer:
     """A block over `tokens` (B T) tokens; `act` bytes an activation (2 in bf16), `keys` keys for each query."""
     kv = d // heads * kv_heads
-    shared = d if act == 4 and flash else kv  # fp32 kernels know no groups: keys and values are repeated
+    # the kernels of fp32, or with a mask, know no groups: keys and values are repeated
+    shared = d if flash and (act == 4 or masked) else kv
     norms = 2 * tokens * (4 * d + 4 + act * d)  # the fp32 stream, a number a row, what goes on
     mixing = tokens * act * (2 * d + 2 * shared) + tokens * heads * 4  # q, k, v, output, log-sum-exp
     if not flash:
@@ -132,6 +134,7 @@ def thinker(config: ThinkerConfig | OmniSFTConfig, batch_size: int, accumulates:
     parts = decoder_parts(config)
     size = sum(parts.values())
     table = config.vocab_size * d
+    masked = isinstance(config, ThinkerConfig) and config.separate_documents
     layer = block(
         tokens,
         d,
@@ -143,6 +146,7 @@ def thinker(config: ThinkerConfig | OmniSFTConfig, batch_size: int, accumulates:
         dropout=config.dropout > 0,
         flash=config.use_flash,
         keys=config.ctx_len,
+        masked=masked,
         n_experts=config.n_experts,
         experts_per_token=config.experts_per_token,
     )
@@ -150,8 +154,8 @@ def thinker(config: ThinkerConfig | OmniSFTConfig, batch_size: int, accumulates:
     stream = tokens * (4 * d + 4) + (tokens * d if config.dropout > 0 else 0)  # the final norm's; embedding dropout's
     turns = 2 * config.ctx_len * d // config.n_heads * act if config.use_amp else 0  # rotary positions in bf16
     kept = config.n_layers * layer.kept + stream + turns + 2 * 8 * tokens
-    if isinstance(config, ThinkerConfig) and config.separate_documents:
-        kept += (config.n_layers + 1) * tokens * config.ctx_len * act  # who sees whom: in each layer, with the future
+    if masked:
+        kept += config.n_layers * tokens * config.ctx_len * act  # who sees whom, the future included
     logits = min(LOSS_CHUNK, tokens) * config.vocab_size * act
     # in the loss: hidden states and their gradient, the table's gradient and its bf16 copy, the logits, and then either
     # some rows judged in fp32 or the product that goes into the table's gradient

@@ -75,9 +75,7 @@ class _FusedAttention(torch.autograd.Function):
     """The storages of CUDA's fused attention: q, k, v, a mask, the output and a log-sum-exp are kept for backward."""
 
     @staticmethod
-    def forward(
-        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None
-    ) -> torch.Tensor:
+    def forward(ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         out = torch.empty_like(q)
         sums = q.new_empty(q.shape[:-1], dtype=torch.float32)
         ctx.save_for_backward(q, k, v, out, sums, mask)
