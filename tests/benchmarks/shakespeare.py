@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = dict(
     dropout=0.0,
     documents="paragraphs",
     batch_size=16,
-    lr=5e-3,
+    lr=2e-3,
     wd=0.1,
     warmup_steps=0,
     max_epochs=1000,
@@ -49,7 +49,7 @@ SETTINGS: dict[str, Any] = dict(
     val_freq=1_000_000,
     checkpoint_freq=1_000_000,
     print_freq=100,
-    use_amp=True,
+    use_amp=False,
 )
 
 
