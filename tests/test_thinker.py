@@ -196,7 +196,8 @@ def test_it_learns_a_text_by_heart() -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert first > torch.tensor(300.0).log().item()  # knows nothing at first
+    # knows nothing at first: its logits are noise of variance 4, which costs half of that more than equal ones
+    assert first == pytest.approx(torch.tensor(300.0).log().item() + 2, abs=0.5)
     assert loss.item() < 0.1
 
 
