@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import muomni
 from muomni import cli_commands as run
 from muomni.config import STAGES
+from muomni.data.input_files import DATA_FOLDERS
 from muomni.errors import BAD_DATA, BAD_USAGE, UserError
 from muomni.files import os_reason
 from muomni.plan import MEMORY_GIB
@@ -100,12 +101,24 @@ def _add_data(commands: Any) -> None:
         parts,
         "make",
         run.data_make,
-        "Write the tiny world's text: the same bytes for the same seed.",
-        "Files that are there already and are right are left alone.",
+        "Make the tiny world: text, pictures, speech and words to read; the same bytes for the same seed.",
+        "What is there already and right is left alone; a run that was killed goes on where it was.",
     )
     make.add_argument("--out", type=Path, default=Path("data"), metavar="DIR", help="folder of the data")
-    make.add_argument("--seed", type=_count, default=0, metavar="N", help="another seed, other documents (default: 0)")
+    make.add_argument("--seed", type=_count, default=0, metavar="N", help="another seed, another world (default: 0)")
     make.add_argument("--scale", type=float, default=1.0, metavar="F", help="how much, relative to the full size")
+    make.add_argument(
+        "--only",
+        nargs="+",
+        metavar="PART",
+        choices=DATA_FOLDERS,
+        default=DATA_FOLDERS,
+        help=f"of {', '.join(DATA_FOLDERS)}",
+    )
+    make.add_argument(
+        "--image-size", type=_count, default=64, metavar="N", help="side of the images in pixels: 64 nano, 224 tiny"
+    )
+    make.add_argument("--workers", type=_count, metavar="N", help="processes (default: one for each core)")
 
 
 def _add_count(commands: Any) -> None:

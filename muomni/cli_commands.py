@@ -38,16 +38,23 @@ def configured(path: Path, settings: Sequence[str]) -> ConfigFile:
 
 def data_make(arguments: Namespace) -> int:
     """`muomni data make`"""
-    from muomni.data.world.make import make_text
+    from muomni.data.world.make import make_world
 
-    made = make_text(arguments.out, seed=arguments.seed, scale=arguments.scale, progress=watched())
+    made = make_world(
+        arguments.out,
+        seed=arguments.seed,
+        scale=arguments.scale,
+        parts=arguments.only,
+        image_size=arguments.image_size,
+        workers=arguments.workers,
+        progress=watched(),
+    )
     if arguments.json:
         cli_text.print_json(made)
         return 0
-    files = made["files"].items()
+    files = [(arguments.out / part / name, file) for part, each in made.items() for name, file in each["files"].items()]
     cli_text.print_table(
-        ("file", "lines", "bytes"),
-        [[str(arguments.out / "text" / name), f"{file['lines']:,}", f"{file['bytes']:,}"] for name, file in files],
+        ("file", "lines", "bytes"), [[str(path), f"{file['lines']:,}", f"{file['bytes']:,}"] for path, file in files]
     )
     return 0
 

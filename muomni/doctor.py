@@ -163,4 +163,4 @@ def _data(folder: Path) -> Iterator[Check]:
         if path is not None:
             yield Check(f"data: {stage}", "ok", str(path))
         else:
-            yield Check(f"data: {stage}", "missing", "not there yet", remedy(stage, folder))
+            yield Check(f"data: {stage}", "missing", "not there yet", remedy(folder))

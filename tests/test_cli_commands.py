@@ -262,11 +262,11 @@ def test_count_lines_rows_and_tokens(project: Path, capsys: pytest.CaptureFixtur
 
 
 def test_data_make_writes_the_same_text_twice(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = json.loads(succeed(capsys, "data", "make", "--out", "a", "--scale", "0.001", "--json"))
-    assert main(["data", "make", "--out", "b", "--scale", "0.001"]) == 0
+    first = json.loads(succeed(capsys, "data", "make", "--out", "a", "--scale", "0.001", "--only", "text", "--json"))
+    assert main(["data", "make", "--out", "b", "--scale", "0.001", "--only", "text"]) == 0
     assert "tiny_corpus.txt" in capsys.readouterr().out
     assert Path("a/text/tiny_corpus.txt").read_bytes() == Path("b/text/tiny_corpus.txt").read_bytes()
-    assert first["files"]["tiny_corpus.txt"]["lines"] > 0
+    assert first["text"]["files"]["tiny_corpus.txt"]["lines"] > 0
     assert main(["update-configs", "--data", "a", "--config", "thinker", "--dry-run"]) == 0
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from muomni.data.world import make
+from muomni.data.world import document_at, text_part
 from muomni.data.world.entropy import log_prob
-from muomni.data.world.make import documents, make_text, split_of
+from muomni.data.world.make import make_text
+from muomni.data.world.splits import split_of
 from muomni.errors import UserError
 
 SCALE = 0.02
@@ -57,7 +58,7 @@ def test_nothing_is_written_when_nothing_changed_and_damage_is_repaired(
     before = contents(tmp_path)
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "text").iterdir()}
     with monkeypatch.context() as forbidden:
-        forbidden.setattr(make, "documents", None)  # would fail if anything were drawn again
+        forbidden.setattr(text_part, "document_at", None)  # would fail if anything were drawn again
         assert make_text(tmp_path, scale=SCALE, progress=False) == manifest
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "text").iterdir()} == stamps
     (tmp_path / "text/test.txt").write_text("torn")
@@ -70,7 +71,7 @@ def test_nothing_is_written_when_nothing_changed_and_damage_is_repaired(
 
 def test_a_changed_grammar_makes_the_files_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = make_text(tmp_path, scale=SCALE / 10, progress=False)
-    monkeypatch.setattr(make, "grammar_fingerprint", lambda: "changed")
+    monkeypatch.setattr(text_part, "grammar_fingerprint", lambda: "changed")
     assert make_text(tmp_path, scale=SCALE / 10, progress=False)["grammar"] == "changed" != old["grammar"]
 
 
@@ -103,10 +104,10 @@ def test_splits_share_no_text_and_validation_is_the_last_tenth(made: Path) -> No
 
 
 def test_splitting_by_hash_does_not_bend_the_distribution() -> None:
-    drawn = list(documents(5, {"train": 2700, "validation": 300, "test": 150}))
+    drawn = [document_at(5, index) for index in range(3200)]
     means = {}
     for split in ("train", "validation", "test"):
-        nats = [-d.log_p for s, d in drawn if s == split]
+        nats = [-d.log_p for d in drawn if split_of(d.text) == split]
         mean = sum(nats) / len(nats)
         means[split] = mean, math.sqrt(sum((x - mean) ** 2 for x in nats)) / len(nats)
     for a, b in (("train", "validation"), ("train", "test")):

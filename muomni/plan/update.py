@@ -37,9 +37,6 @@ from muomni.plan.survey import Counted, Survey, Vocabulary
 SHARES_TOKENIZER = ("thinker", "audio_enc", "vision", "talker", "omni_sft")
 """The stages that read or write the Thinker's tokens."""
 
-MADE = ("thinker", "omni_sft")
-"""The stages whose data `muomni data make` makes."""
-
 
 def update_configs(request: Request, progress: bool = True) -> Report:
     """Plan the selected configs from the data that is there, and write them unless this is a dry run.
@@ -94,7 +91,7 @@ def plan_from_disk(file: ConfigFile, data: Path, progress: bool = True, **wishes
     source = SOURCES[stage].first(data)
     if source is None:
         looked = " or ".join(map(str, SOURCES[stage].paths(data)))
-        fix = f"Give --{config.unit} N, or get the data: {remedy(stage, data)}."
+        fix = f"Give --{config.unit} N, or get the data: {remedy(data)}."
         raise UserError(f"no data is there: looked for {looked}", field=stage, fix=fix)
     vocabulary = None
     with _caches(data, outside=True) as (cache, scratch):
@@ -168,7 +165,7 @@ def _only_shared(file: ConfigFile, vocabulary: Vocabulary | None) -> Outcome:
 def _skipped(request: Request, file: ConfigFile, vocabulary: Vocabulary | None) -> Outcome:
     """A config without data: what was looked for. The vocabulary may change all the same."""
     looked_for = tuple(map(str, SOURCES[file.stage].paths(request.data)))
-    return replace(_only_shared(file, vocabulary), looked_for=looked_for, make=remedy(file.stage, request.data))
+    return replace(_only_shared(file, vocabulary), looked_for=looked_for, make=remedy(request.data))
 
 
 def _why(vocabulary: Vocabulary | None) -> dict[str, str]:
@@ -198,12 +195,9 @@ def _read(request: Request, stage: str) -> ConfigFile:
     return file
 
 
-def remedy(stage: str, data: Path) -> str:
-    """How to come by the data of a stage."""
-    if stage in MADE:
-        return "muomni data make" if data == Path("data") else f"muomni data make --out {data}"
-    source = SOURCES[stage]
-    return f"put your own at {source.paths(data)[0]} ({', '.join(source.columns)})"
+def remedy(data: Path) -> str:
+    """How to come by data for every stage."""
+    return "muomni data make" if data == Path("data") else f"muomni data make --out {data}"
 
 
 @contextmanager

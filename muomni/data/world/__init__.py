@@ -8,8 +8,9 @@ from muomni.data.world.check import check_document
 from muomni.data.world.entropy import Entropy, entropy_per_token, log_prob
 from muomni.data.world.grammar import Document, document, document_at
 from muomni.data.world.lexicon import HELD_OUT, SPOKEN, WORLD, World
-from muomni.data.world.make import make_text, split_of
+from muomni.data.world.make import make_text, make_world
 from muomni.data.world.scene import Object, Scene, Word, scene
+from muomni.data.world.splits import split_of
 
 __all__ = [
     "HELD_OUT",
@@ -27,6 +28,7 @@ __all__ = [
     "entropy_per_token",
     "log_prob",
     "make_text",
+    "make_world",
     "scene",
     "split_of",
 ]

@@ -1,0 +1,32 @@
+"""Which split a text or a scene belongs to: decided by a hash of what it says, so that no split repeats another.
+
+Documents are drawn one after another, and a hash of the text sends each to training, validation or test. So no text of
+one split occurs in another, while no model can tell from a text where it belongs: within a split the draws are still
+independent. (Given the split, p(text) is divided by the split's share of the probability, a constant that no model can
+know: -log p remains the floor.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+TRAIN, VALIDATION, TEST, NEW_PAIRS = "train", "validation", "test", "test_new_pairs"
+SHARES = {TRAIN: 18, VALIDATION: 2, TEST: 1}
+SHORT = 3
+"""Sentences of fewer words ("blue.", "the ring.") are too few to be kept from training."""
+
+
+def split_of(text: str) -> str:
+    """The split that a text belongs to (train, validation or test), by its hash alone."""
+    digest = hashlib.blake2b(text.encode(), digest_size=8, person=b"split").digest()
+    drawn = int.from_bytes(digest, "little") * sum(SHARES.values()) >> 64
+    for split, share in SHARES.items():
+        if drawn < share:
+            return split
+        drawn -= share
+    raise AssertionError("shares cover every draw")
+
+
+def split_of_sentence(sentence: str) -> str:
+    """The split of something said; what is very short belongs to training, where every voice may say it."""
+    return TRAIN if len(sentence.split()) < SHORT else split_of(sentence)

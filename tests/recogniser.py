@@ -1,0 +1,96 @@
+"""Independent ears: PocketSphinx with its own acoustic model and the word sequences of the world's sentences.
+
+It knows nothing but words of the world, so it is a judge for these sentences only. What it makes of noise and of
+shuffled speech is tested beside what it makes of speech.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from pocketsphinx import Decoder
+
+from muomni.data.world import document, scene
+
+SAMPLE_RATE = 16_000
+N_SCENES = 4000
+ORDERS = (1, 2, 3)
+DISCOUNT = 0.5
+
+
+def words_of(text: str) -> list[str]:
+    return re.findall(r"[a-z]+", text.lower())
+
+
+def language_model(sentences: Iterable[list[str]]) -> str:
+    """A trigram model in ARPA's form, with absolute discounting."""
+    lines = [["<s>", *words, "</s>"] for words in sentences]
+    counts = [
+        Counter(gram for line in lines for gram in zip(*(line[k:] for k in range(n)), strict=False)) for n in ORDERS
+    ]
+    followed = [Counter(gram[:-1] for gram in table) for table in counts[1:]] + [Counter()]
+    total = counts[0].total()
+    written = ["\\data\\", *(f"ngram {n}={len(table)}" for n, table in zip(ORDERS, counts, strict=True))]
+    for n, table, follow in zip(ORDERS, counts, followed, strict=True):
+        written += ["", f"\\{n}-grams:"]
+        for gram, count in sorted(table.items()):
+            p = count / total if n == 1 else (count - DISCOUNT) / counts[n - 2][gram[:-1]]
+            back_off = f" {math.log10(DISCOUNT * follow[gram] / count):.4f}" if follow[gram] else ""
+            written.append(f"{math.log10(p):.4f} {' '.join(gram)}{back_off}")
+    return "\n".join([*written, "", "\\end\\", ""])
+
+
+@lru_cache(maxsize=1)
+def _decoder() -> Decoder:
+    said = [words_of(sentence) for index in range(N_SCENES) for sentence in document(scene(99, index)).sentences]
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "world.arpa"
+        model.write_text(language_model(said), encoding="utf-8")
+        return Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", lm=str(model))
+
+
+def transcribe(samples: np.ndarray) -> list[str]:
+    """The words heard in sound `(T,)` at 16 kHz."""
+    decoder = _decoder()
+    decoder.start_utt()
+    decoder.process_raw(_pcm(samples), full_utt=True)
+    decoder.end_utt()
+    hypothesis = decoder.hyp()
+    return hypothesis.hypstr.split() if hypothesis else []
+
+
+@lru_cache(maxsize=1)
+def _aligner() -> Decoder:
+    return Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", lm=None)
+
+
+def align(samples: np.ndarray, text: str) -> list[tuple[str, float, float]]:
+    """(word, start, end) in seconds of a known text: a forced alignment."""
+    decoder = _aligner()
+    decoder.set_align_text(" ".join(words_of(text)))
+    decoder.start_utt()
+    decoder.process_raw(_pcm(samples), full_utt=True)
+    decoder.end_utt()
+    marked = [(segment.word, segment.start_frame / 100, (segment.end_frame + 1) / 100) for segment in decoder.seg()]
+    return [(re.sub(r"\(\d+\)", "", word), start, end) for word, start, end in marked if word[0] not in "<("]
+
+
+def word_errors(said: list[str], heard: list[str]) -> int:
+    """The least number of words to put in, take out or change."""
+    row = list(range(len(heard) + 1))
+    for i, word in enumerate(said, start=1):
+        last, row[0] = row[0], i
+        for j, other in enumerate(heard, start=1):
+            last, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, last + (word != other))
+    return row[-1]
+
+
+def _pcm(samples: np.ndarray) -> bytes:
+    return (np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
