@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import muomni
 from muomni import cli_commands as run
+from muomni.cli_check import data_check
 from muomni.config import STAGES
 from muomni.data.input_files import DATA_FOLDERS
 from muomni.errors import BAD_DATA, BAD_USAGE, UserError
@@ -94,7 +95,7 @@ def _command(commands: Any, name: str, run: Callable[[Arguments], int], help: st
 
 def _add_data(commands: Any) -> None:
     data = commands.add_parser(
-        "data", help="Make the course's data.", description="Make the course's data.", allow_abbrev=False
+        "data", help="Make and check the data.", description="Make and check the data.", allow_abbrev=False
     )
     parts = data.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     make = _command(
@@ -119,6 +120,21 @@ def _add_data(commands: Any) -> None:
         "--image-size", type=_count, default=64, metavar="N", help="side of the images in pixels: 64 nano, 224 tiny"
     )
     make.add_argument("--workers", type=_count, metavar="N", help="processes (default: one for each core)")
+    check = _command(
+        parts,
+        "check",
+        data_check,
+        "Check every manifest, row by row: files, texts, splits.",
+        "Names missing, broken, silent and doubled files, empty texts, and what training shares with a test.",
+    )
+    check.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the data")
+    check.add_argument(
+        "--config",
+        type=Path,
+        default=Path("configs/audio_enc_nano.json"),
+        metavar="FILE",
+        help="audio encoder whose frames the texts must fit",
+    )
 
 
 def _add_count(commands: Any) -> None:

@@ -1,0 +1,220 @@
+"""`muomni data check`: every manifest of a data folder, row by row and file by file.
+
+| found | how bad |
+|---|---|
+| a manifest that cannot be read, a path that leaves its folder | error |
+| a file that is missing, empty, broken, or not what `media.txt` says | error |
+| an empty text | error |
+| the same file, or a sentence that its split holds out, in training and in a test | error: leakage |
+| the same file twice within a split | warning |
+| a silent clip | warning |
+| a text that CTC cannot say in the frames of its sound | warning |
+
+Lines are named; of each kind the first ten are listed and all are counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from muomni.data.examples import Example, Examples
+from muomni.data.input_files import DATA_FOLDERS
+from muomni.data.manifests import read_rows
+from muomni.errors import UserError
+
+if TYPE_CHECKING:
+    from muomni.data.tokenizer import Tokenizer
+
+LISTED = 10
+SILENT = 1e-3
+"""A clip whose loudest sample is below this part of full scale is silent."""
+SAID = 3
+"""Sentences of at least so many words are held out from training by their text."""
+ERROR, WARNING = "error", "warning"
+LEAKAGE = "leakage: training has it too"
+PATTERNS = {"text": ("*.txt",), "images": ("*.json", "*.jsonl"), "audio": ("*.csv",), "ocr": ("*.csv",)}
+NO_DATA = ("media.txt", "manifest.json")
+
+
+@dataclass(frozen=True)
+class Ears:
+    """How a sound becomes frames that a text must fit: a tokenizer, and samples for each frame of the encoder."""
+
+    tokenizer: Tokenizer
+    sample_rate: int
+    samples_per_frame: int
+
+
+@dataclass
+class Checked:
+    """What was found in one manifest: rows, usable rows, and problems by kind with the first lines of each."""
+
+    file: Path
+    rows: int = 0
+    usable: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
+    listed: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, level: str, kind: str, where: str) -> None:
+        """Count a problem."""
+        (self.errors if level == ERROR else self.warnings)[kind] += 1
+        lines = self.listed.setdefault(kind, [])
+        if len(lines) < LISTED:
+            lines.append(where)
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        counts = {
+            "rows": self.rows,
+            "usable": self.usable,
+            "errors": dict(self.errors),
+            "warnings": dict(self.warnings),
+        }
+        return {"file": str(self.file)} | counts | {"listed": self.listed}
+
+
+def check_data(data: str | Path, ears: Ears | None = None, progress: bool = True) -> list[Checked]:
+    """Check every manifest below `data`.
+
+    Args:
+        ears: for the fit of texts and sounds; None leaves that out.
+        progress: show progress bars.
+
+    Raises:
+        UserError: there is no manifest at all.
+    """
+    found = list[Checked]()
+    for folder in DATA_FOLDERS:
+        files = sorted({path for pattern in PATTERNS[folder] for path in (Path(data) / folder).glob(pattern)})
+        files = [path for path in files if path.name not in NO_DATA and not path.name.endswith(".source.json")]
+        if folder == "text":
+            trained = set[int]()
+            found += [_check_text(path, trained) for path in sorted(files, key=_tests_last)]
+        else:
+            found += _check_media(Path(data) / folder, files, "wav" if folder == "audio" else "image", ears, progress)
+    if not found:
+        raise UserError("holds no data", file=data, fix="Run `muomni data make`, or name the folder with --data.")
+    return found
+
+
+def _tests_last(path: Path) -> tuple[bool, str]:
+    return "test" in path.name, path.name
+
+
+def _check_text(path: Path, trained: set[int]) -> Checked:
+    """A text; `trained` holds a hash of every document that training has."""
+    checked, seen = Checked(path), set[int]()
+    try:
+        for row in read_rows(path, ("text",)):
+            checked.rows += 1
+            key = hash(row.values["text"])
+            if key in seen:
+                checked.add(WARNING, "the same document again", f"line {row.line}")
+            if key in trained:
+                checked.add(ERROR, LEAKAGE, f"line {row.line}")
+            seen.add(key)
+        if not _tests_last(path)[0]:
+            trained |= seen
+        checked.usable = checked.rows
+        if not checked.rows:
+            checked.add(ERROR, "no text", path.name)
+    except UserError as error:
+        checked.add(ERROR, "cannot be read", str(error))
+    return checked
+
+
+def _check_media(folder: Path, files: Sequence[Path], media: str, ears: Ears | None, progress: bool) -> list[Checked]:
+    """The manifests of one folder, training before tests, so that leakage shows."""
+    known = _hashes(folder)
+    trained: dict[str, str] = {}  # what training shows, by hash or text, and where
+    checked = []
+    for path in sorted(files, key=_tests_last):
+        found = Checked(path)
+        try:
+            _check_rows(found, path, media, ears, known, trained, progress)
+        except UserError as error:
+            found.add(ERROR, "cannot be read", str(error))
+        checked.append(found)
+    return checked
+
+
+def _check_rows(
+    found: Checked,
+    path: Path,
+    media: str,
+    ears: Ears | None,
+    known: dict[str, str],
+    trained: dict[str, str],
+    progress: bool,
+) -> None:
+    from tqdm.auto import tqdm
+
+    examples = Examples.open(path, media, max_skipped=1.0)
+    found.rows = examples.skipped.tried
+    for reason in examples.skipped.reasons:
+        found.add(ERROR, "row cannot be used", reason)
+    found.errors["row cannot be used"] += examples.skipped.rows - len(examples.skipped.reasons)
+    found.errors += Counter()  # forget zeros
+    test, seen = _tests_last(path)[0], dict[str, int]()
+    for example in tqdm(examples, desc=path.name, unit="row", disable=not progress):
+        where = f"line {example.line}: {example.values[media]}"
+        digest = hashlib.sha256(example.path.read_bytes()).hexdigest()
+        if known.get(str(example.values[media]), digest) != digest:
+            found.add(ERROR, "not the file that media.txt lists", where)
+        for kind, problem in _heard_or_seen(example, media, ears):
+            found.add(kind, problem, where)
+        if digest in seen:
+            found.add(WARNING, "the same file again", f"{where}, as in line {seen[digest]}")
+        seen[digest] = example.line
+        for key in _held_out(path, example, digest):
+            if test and key in trained:
+                found.add(ERROR, LEAKAGE, f"{where}, as in {trained[key]}")
+            elif not test:
+                trained.setdefault(key, f"{path.name} line {example.line}")
+    found.usable = len(examples) - found.errors["cannot be read"]
+    found.errors += Counter()
+
+
+def _heard_or_seen(example: Example, media: str, ears: Ears | None) -> Iterator[tuple[str, str]]:
+    """(level, problem) of one file."""
+    try:
+        if media == "image":
+            from muomni.data.pictures import read_picture
+
+            read_picture(example.path)
+            return
+        from muomni.data.sound import read_sound
+
+        samples = read_sound(example.path, ears.sample_rate if ears else 16_000)
+    except UserError as error:
+        yield ERROR, f"cannot be read ({error.problem})"
+        return
+    if float(samples.abs().max()) < SILENT:
+        yield WARNING, "silent"
+    if ears is not None:
+        from muomni.data.ctc import fits
+
+        if not fits(ears.tokenizer.encode(example.text), len(samples) // ears.samples_per_frame + 1):
+            yield WARNING, "the text does not fit its frames (CTC)"
+
+
+def _held_out(path: Path, example: Example, digest: str) -> Iterator[str]:
+    """What a test must not share with training: the file, and where the text is held out, that."""
+    yield digest
+    spoken = path.suffix == ".csv" and "wav" in example.values and len(example.text.split()) >= SAID
+    written = "image" in example.values and "text" in example.values and "new_fonts" not in path.name
+    if spoken or (written and ("new_words" in path.name or "test" not in path.name)):
+        yield f"text {example.text.lower()}"
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 by path, of the files that the tiny world's list names."""
+    from muomni.data.world.build import read_media
+
+    return {medium.path: medium.sha256 for medium in read_media(folder)}
