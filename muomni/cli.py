@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import muomni
 from muomni import cli_commands as run
-from muomni.cli_check import data_check
+from muomni.cli_data import data_check, data_make
 from muomni.config import STAGES
 from muomni.data.input_files import DATA_FOLDERS
 from muomni.errors import BAD_DATA, BAD_USAGE, UserError
@@ -101,7 +101,7 @@ def _add_data(commands: Any) -> None:
     make = _command(
         parts,
         "make",
-        run.data_make,
+        data_make,
         "Make the tiny world: text, pictures, speech and words to read; the same bytes for the same seed.",
         "What is there already and right is left alone; a run that was killed goes on where it was.",
     )

@@ -36,29 +36,6 @@ def configured(path: Path, settings: Sequence[str]) -> ConfigFile:
         raise UserError(str(error), field="--set", exit_code=BAD_USAGE) from None
 
 
-def data_make(arguments: Namespace) -> int:
-    """`muomni data make`"""
-    from muomni.data.world.make import make_world
-
-    made = make_world(
-        arguments.out,
-        seed=arguments.seed,
-        scale=arguments.scale,
-        parts=arguments.only,
-        image_size=arguments.image_size,
-        workers=arguments.workers,
-        progress=watched(),
-    )
-    if arguments.json:
-        cli_text.print_json(made)
-        return 0
-    files = [(arguments.out / part / name, file) for part, each in made.items() for name, file in each["files"].items()]
-    cli_text.print_table(
-        ("file", "lines", "bytes"), [[str(path), f"{file['lines']:,}", f"{file['bytes']:,}"] for path, file in files]
-    )
-    return 0
-
-
 def count(arguments: Namespace) -> int:
     """`muomni count`"""
     found = _counted(arguments.file, arguments.tokenizer, arguments.estimate)

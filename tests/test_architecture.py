@@ -23,6 +23,7 @@ LEVELS = {
     "train": 7,
     "cli": 8,
     "cli_commands": 8,
+    "cli_data": 8,
     "cli_text": 8,
     "doctor": 8,
     "widgets": 8,
@@ -30,7 +31,7 @@ LEVELS = {
 }
 """A room imports rooms on lower levels, and its neighbours on its own."""
 
-WITHOUT_TORCH = ("errors", "files", "config", "plan", "cli", "cli_commands", "cli_text", "doctor")
+WITHOUT_TORCH = ("errors", "files", "config", "plan", "cli", "cli_commands", "cli_data", "cli_text", "doctor")
 
 
 def room(module: str) -> str:

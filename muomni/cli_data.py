@@ -1,4 +1,4 @@
-"""`muomni data check`: what is wrong with the data, for people and for programs."""
+"""What each `muomni data` sub-command does, like `cli_commands`: takes parsed arguments, returns the exit code."""
 
 from __future__ import annotations
 
@@ -13,6 +13,29 @@ from muomni.errors import BAD_DATA, UserError
 
 if TYPE_CHECKING:
     from muomni.data.check import Ears
+
+
+def data_make(arguments: Namespace) -> int:
+    """`muomni data make`"""
+    from muomni.data.world.make import make_world
+
+    made = make_world(
+        arguments.out,
+        seed=arguments.seed,
+        scale=arguments.scale,
+        parts=arguments.only,
+        image_size=arguments.image_size,
+        workers=arguments.workers,
+        progress=watched(),
+    )
+    if arguments.json:
+        cli_text.print_json(made)
+        return 0
+    files = [(arguments.out / part / name, file) for part, each in made.items() for name, file in each["files"].items()]
+    cli_text.print_table(
+        ("file", "lines", "bytes"), [[str(path), f"{file['lines']:,}", f"{file['bytes']:,}"] for path, file in files]
+    )
+    return 0
 
 
 def data_check(arguments: Namespace) -> int:
