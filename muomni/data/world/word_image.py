@@ -19,7 +19,7 @@ KNOWN_WORDS = (*COLORS, *SHAPES, *SIZES, *SPOKEN)
 SINGLE = "bcdfghjklmnprstvwxyz"
 ONSETS = ("", *SINGLE, "bl", "br", "ch", "cl", "dr", "fl", "gr", "pl", "pr", "qu", "sh", "sl", "sp", "st", "th", "tr")
 VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "ee", "oa", "oo", "ou")
-CODAS = ("", "", "b", "ck", "d", "f", "g", "l", "m", "n", "nd", "ng", "p", "r", "rk", "s", "st", "t", "x", "z")
+CODAS = ("", "", "b", "d", "f", "g", "l", "m", "n", "nd", "ng", "p", "r", "rk", "s", "st", "x", "z")
 LONGEST = 9
 TURN = 10.0
 OVERSAMPLING = 2
@@ -43,11 +43,11 @@ def text_to_read(dice: Dice, split: str) -> str:
 
 
 def made_up_word(dice: Dice) -> str:
-    """Two to three syllables, three to nine letters, not a word of the world."""
+    """Two or three syllables, at most nine letters, not a word of the world."""
     while True:
-        n_syllables = 1 + dice.below(3)
+        n_syllables = 2 + dice.below(2)
         word = "".join(dice.pick(ONSETS) + dice.pick(VOWELS) + dice.pick(CODAS) for _ in range(n_syllables))
-        if 3 <= len(word) <= LONGEST and word not in KNOWN_WORDS:
+        if len(word) <= LONGEST and word not in KNOWN_WORDS:
             return word
 
 
