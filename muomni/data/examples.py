@@ -39,6 +39,7 @@ MAX_SKIPPED = 0.05
 """The share of rows that may be skipped before the run stops."""
 FEW = 20
 """So many tries are needed before a share says anything."""
+HOPELESS = 0.5
 LISTED = 10
 TRAIN, VALIDATION = "train", "validation"
 T = TypeVar("T")
@@ -74,14 +75,15 @@ class Skipped:
         if len(self.reasons) < LISTED:
             self.reasons.append(f"row in line {line}: {reason}")
 
-    def check(self, limit: float = MAX_SKIPPED, final: bool = False) -> None:
-        """A `UserError` with the list if too many were skipped; with `final`, also if nothing is left.
+    def check(self, limit: float = MAX_SKIPPED, at_end: bool = False) -> None:
+        """A `UserError` with the list if too many were skipped: at the end, or if it cannot end well.
 
         Raises:
-            UserError: more than `limit` of the rows tried were skipped, or all of them.
+            UserError: more than `limit` of the rows were skipped; before the end, more than half of those so far.
         """
-        nothing = final and self.rows == self.tried
-        if not nothing and (self.tried < FEW or self.rows <= limit * self.tried):
+        nothing = at_end and self.rows == self.tried
+        bearable = self.rows <= (limit if at_end else max(limit, HOPELESS)) * self.tried
+        if not nothing and (self.tried < FEW or bearable):
             return
         if not self.tried:
             raise UserError("has no rows", file=self.manifest, fix="Check that it is the right file.")
@@ -178,14 +180,14 @@ class Examples:
                 length = measure(path) if measure is not None else _exists(path)
             except UserError as error:
                 found.skipped.add(row.line, _without_path(error))
-                found.skipped.check(max(max_skipped, 0.5))  # hopeless: stop early
+                found.skipped.check(max_skipped)
                 continue
             begins.append(begin)
             sizes.append(row.end.offset - begin)
             lines.append(row.line)
             lengths.append(length)
             splits.append(_split_number(row.values.get("split")))
-        found.skipped.check(max_skipped, final=True)
+        found.skipped.check(max_skipped, at_end=True)
         found._begins, found._sizes, found._lines = (
             np.frombuffer(each, each.typecode) for each in (begins, sizes, lines)
         )
@@ -273,7 +275,7 @@ class Reader(Generic[T]):
             return example, self.read(example.path)
         except UserError as error:
             self.skipped.add(example.line, str(error))
-            self.skipped.check(self.max_skipped)
+            self.skipped.check(self.max_skipped, at_end=True)  # training has no end to wait for
             return None
 
     def __len__(self) -> int:

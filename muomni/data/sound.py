@@ -113,5 +113,6 @@ def _resampler(rate: int, sample_rate: int) -> torch.nn.Module:
 
 
 def _no_sound(path: str | Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).replace(str(path), "").split()).strip(" :'\"-.") or type(error).__name__
+    told = str(error).replace(str(path), "").replace("Error opening ''", "")
+    reason = " ".join(told.split()).strip(" :'\"-.") or type(error).__name__
     return UserError(f"is no sound that can be read ({reason[:120]})", file=path, fix="Convert it to WAV or FLAC.")
