@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import muomni
 from muomni import cli_commands as run
-from muomni.cli_data import data_check, data_make
+from muomni.cli_data import REAL_KINDS, data_check, data_download, data_import, data_make
 from muomni.config import STAGES
 from muomni.data.input_files import DATA_FOLDERS
 from muomni.errors import BAD_DATA, BAD_USAGE, UserError
@@ -95,7 +95,10 @@ def _command(commands: Any, name: str, run: Callable[[Arguments], int], help: st
 
 def _add_data(commands: Any) -> None:
     data = commands.add_parser(
-        "data", help="Make and check the data.", description="Make and check the data.", allow_abbrev=False
+        "data",
+        help="Make, fetch, import and check the data.",
+        description="Make, fetch, import and check the data.",
+        allow_abbrev=False,
     )
     parts = data.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     make = _command(
@@ -135,6 +138,47 @@ def _add_data(commands: Any) -> None:
         metavar="FILE",
         help="audio encoder whose frames the texts must fit",
     )
+    _add_data_download(parts)
+    _add_data_import(parts)
+
+
+def _add_data_download(parts: Any) -> None:
+    command = _command(
+        parts,
+        "download",
+        data_download,
+        "Fetch a real set into the production files.",
+        "Shows licence and size and asks first; an interrupted download goes on where it was.",
+    )
+    command.add_argument("kind", nargs="?", choices=REAL_KINDS, metavar="KIND", help=", ".join(REAL_KINDS))
+    command.add_argument("--set", metavar="NAME", help="which set (default: the one that --list marks)")
+    command.add_argument("--limit", type=_count, metavar="N", help="at most N rows, evenly spread over the set")
+    command.add_argument("--yes", action="store_true", help="agree to the licence without being asked")
+    command.add_argument("--list", action="store_true", help="print the sets, of KIND or all, and fetch nothing")
+    _production_files(command)
+
+
+def _add_data_import(parts: Any) -> None:
+    command = _command(
+        parts,
+        "import",
+        data_import,
+        "Take your own recordings, pictures or texts into the production files.",
+        "Files are copied, so that the data stays whole when the originals move.",
+    )
+    command.add_argument("path", type=Path, metavar="PATH", help="a folder, or the table or text in it")
+    command.add_argument(
+        "--as", dest="kind", choices=REAL_KINDS, required=True, metavar="KIND", help=", ".join(REAL_KINDS)
+    )
+    way = command.add_mutually_exclusive_group()
+    way.add_argument("--link", action="store_true", help="make symbolic links instead of copies")
+    way.add_argument("--copy", action="store_true", help="copy the files (what is done anyway)")
+    _production_files(command)
+
+
+def _production_files(command: Parser) -> None:
+    command.add_argument("--out", type=Path, default=Path("data"), metavar="DIR", help="folder of the data")
+    command.add_argument("--replace", action="store_true", help="overwrite a production file of your own making")
 
 
 def _add_count(commands: Any) -> None:

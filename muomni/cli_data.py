@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 from muomni import cli_text
 from muomni.cli_commands import watched
 from muomni.config import read_config
-from muomni.errors import BAD_DATA, UserError
+from muomni.errors import BAD_DATA, BAD_USAGE, UserError
 
 if TYPE_CHECKING:
     from muomni.data.check import Ears
+    from muomni.data.download.entry import RealSet
+
+REAL_KINDS = ("text", "image", "asr", "tts", "ocr")
+"""What real data can be fetched and imported as; `data.production.KINDS`, without importing it."""
 
 
 def data_make(arguments: Namespace) -> int:
@@ -76,3 +81,119 @@ def _ears(config: Path) -> Ears | None:
         return None
     tokenizer = Tokenizer.load(settings.tokenizer)
     return Ears(tokenizer, settings.sample_rate, settings.hop_length * settings.downsample)
+
+
+def data_download(arguments: Namespace) -> int:
+    """`muomni data download`"""
+    from muomni.data.download.fetch import fetch_set
+    from muomni.data.download.sets import choose
+
+    if arguments.list:
+        return _list_sets(arguments)
+    if arguments.kind is None:
+        raise UserError(
+            "what to download is missing",
+            fix=f"Name one of {', '.join(REAL_KINDS)}; --list shows the sets.",
+            exit_code=BAD_USAGE,
+        )
+    if arguments.limit is not None and arguments.limit < 1:
+        raise UserError(
+            f"is {arguments.limit}; allowed is a whole number from 1 up", field="--limit", exit_code=BAD_USAGE
+        )
+    people = sys.stderr if arguments.json else sys.stdout
+
+    def agree(chosen: RealSet, to_fetch: int) -> None:
+        _show_set(chosen, to_fetch, arguments.out, people)
+        if not arguments.yes:
+            _ask_to_agree(people)
+
+    done = fetch_set(
+        choose(arguments.kind, arguments.set),
+        arguments.out,
+        agree=agree,
+        limit=arguments.limit,
+        replace=arguments.replace,
+        progress=watched(),
+    )
+    _report_real(done, arguments, people)
+    return 0
+
+
+def data_import(arguments: Namespace) -> int:
+    """`muomni data import`"""
+    from muomni.data.importing.take import import_data
+
+    people = sys.stderr if arguments.json else sys.stdout
+    done = import_data(
+        arguments.path,
+        arguments.kind,
+        arguments.out,
+        link=arguments.link,
+        replace=arguments.replace,
+        progress=watched(),
+    )
+    print(f"found: {done['layout']}", file=people)
+    _report_real(done, arguments, people)
+    return 0
+
+
+def _list_sets(arguments: Namespace) -> int:
+    from muomni.data.download.sets import sets_of
+
+    sets = sets_of(arguments.kind)
+    if arguments.json:
+        fields = ("name", "kind", "about", "bytes", "unpacked", "licence", "licence_url", "homepage", "default")
+        cli_text.print_json([{field: getattr(one, field) for field in fields} for one in sets])
+        return 0
+    rows = [[one.kind, one.name + " *" * one.default, _size(one.bytes), one.licence, one.about] for one in sets]
+    cli_text.print_table(("kind", "set", "download", "licence", "what it is"), rows)
+    print("* is fetched where no --set is given")
+    return 0
+
+
+def _show_set(chosen: RealSet, to_fetch: int, out: Path, people: TextIO) -> None:
+    from muomni.data.production import KINDS
+
+    print(f"{chosen.name} · {chosen.about}", file=people)
+    lines = {
+        "licence": f"{chosen.licence} ({chosen.licence_url})",
+        "size": f"{_size(to_fetch)} to fetch, {_size(chosen.unpacked)} unpacked",
+        "from": chosen.homepage,
+        "into": str(out / KINDS[chosen.kind].folder / chosen.name),
+    }
+    for name, text in lines.items():
+        print(f"  {name:<9}{text}", file=people, flush=True)
+
+
+def _ask_to_agree(people: TextIO) -> None:
+    if not sys.stdin.isatty():
+        raise UserError(
+            "nothing was fetched: nobody is there to agree to the licence",
+            fix="Read the licence above, then add --yes.",
+            exit_code=BAD_USAGE,
+        )
+    print("Fetch it under this licence? [y/N] ", end="", file=people, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UserError("nothing was fetched: the licence was not agreed to", exit_code=BAD_USAGE)
+
+
+def _report_real(done: dict[str, Any], arguments: Namespace, people: TextIO) -> None:
+    from muomni.data.production import KINDS
+
+    path = KINDS[arguments.kind].path(arguments.out)
+    if arguments.json:
+        cli_text.print_json({"file": str(path), **done})
+        return
+    for reason, skipped in done["skipped"].items():
+        more = ", ..." if skipped["count"] > len(skipped["first"]) else ""
+        print(f"skipped {skipped['count']:,}: {reason} ({', '.join(skipped['first'])}{more})", file=people)
+    what = "documents" if arguments.kind == "text" else "rows"
+    state = "" if done.get("changed", True) else ", as it was: nothing to do"
+    print(f"{path}: {done['rows']:,} {what}{state}", file=people)
+    if done.get("changed", True):
+        print("next: muomni update-configs --dry-run shows what it changes in the configs", file=people)
+
+
+def _size(size: int) -> str:
+    """Bytes as the hosts give them: 4.7 MB, 2.7 GB."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
