@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from itertools import combinations, pairwise
+from itertools import combinations, count, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,10 @@ import pytest
 import soundfile
 from PIL import Image
 
-from muomni.data.world import make_world, scene
+from muomni.data.world import document, make_world, scene
 from muomni.data.world.build import MANIFEST, MEDIA, read_media
 from muomni.data.world.check import check_document
+from muomni.data.world.image_part import VIEWS, told_of
 from muomni.data.world.lettering import SEEN_FONTS, UNSEEN_FONTS
 from muomni.data.world.lexicon import HELD_OUT, SPOKEN
 from muomni.data.world.scene import observe
@@ -122,6 +123,15 @@ def test_every_caption_and_answer_is_right_by_an_independent_reader(made: Path) 
                 n_checked += 1
             assert 1 <= len(row["captions"]) <= 3 and len(set(row["captions"])) == len(row["captions"])
     assert n_checked > 400
+
+
+@pytest.mark.slow
+def test_captions_and_answers_of_many_scenes_are_right_by_an_independent_reader() -> None:
+    """`SCENES` (default 2,000) sets how many."""
+    records = (record for record in (scene(11, index) for index in count()) if record.kind != "talk")
+    for record in islice(records, int(os.environ.get("SCENES", "2000"))):
+        assert all(check_document(caption, record) == [] for caption in told_of(record)["captions"])
+        assert all(check_document(document(record, view=view).text, record) == [] for view in VIEWS)
 
 
 def splits_of_images(made: Path) -> dict[str, list[dict[str, Any]]]:
