@@ -171,7 +171,7 @@ def _add_data_import(parts: Any) -> None:
         "--as", dest="kind", choices=REAL_KINDS, required=True, metavar="KIND", help=", ".join(REAL_KINDS)
     )
     way = command.add_mutually_exclusive_group()
-    way.add_argument("--link", action="store_true", help="make symbolic links instead of copies")
+    way.add_argument("--link", action="store_true", help="make hard links instead of copies")
     way.add_argument("--copy", action="store_true", help="copy the files (what is done anyway)")
     _production_files(command)
 

@@ -10,6 +10,7 @@ import pytest
 from small_sets import picture, sound
 
 from muomni.cli import main
+from muomni.data.examples import Examples
 from muomni.data.manifests import read_rows
 from muomni.data.production import KINDS
 
@@ -282,9 +283,10 @@ def test_the_copy_works_without_the_original(here: Path, capsys: pytest.CaptureF
 def test_links_instead_of_copies(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lay({"own/a.wav": sound(), "own/a.txt": "a"})
     take(capsys, "asr", "own", "--link")
-    assert Path("data/audio/own/a.wav").is_symlink() and rows_of("asr")
+    assert Path("data/audio/own/a.wav").samefile("own/a.wav") and rows_of("asr")
+    assert len(Examples.open("data/audio/production_asr.csv", "wav")) == len(rows_of("asr"))
     take(capsys, "asr", "own", "--copy")
-    assert not Path("data/audio/own/a.wav").is_symlink() and Path("own/a.wav").is_file()
+    assert not Path("data/audio/own/a.wav").samefile("own/a.wav") and Path("own/a.wav").is_file()
     assert refuse(capsys, "asr", "own", "--copy", "--link", code=2)
 
 

@@ -1,12 +1,14 @@
 """Take what a folder holds into the data folder: check every file, copy it, and write the production manifest.
 
 Files are copied (`data/audio/NAME/`): the manifest then works when the original is moved, renamed or on a stick that is
-gone, and nobody changes a recording under a training. `--link` makes symbolic links instead where space is short. Files
-that already lie in the right folder of the data folder are neither copied nor linked.
+gone, and nobody changes a recording under a training. `--link` makes hard links instead where space is short: a second
+name of the same file, on the same disk. (A symbolic link would lead out of the data folder, which readers refuse.)
+Files that already lie in the right folder of the data folder are neither copied nor linked.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import stat
@@ -164,13 +166,17 @@ class _Taking:
                 target = staging / inside
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if link:
-                    target.symlink_to(file)
+                    os.link(file, target)
                 else:
                     shutil.copyfile(file, target)
             write_json(staging / MARKER, {"import": str(self.root), "members": len(self.files)})
             put_in_place(staging, folder)
         except OSError as error:
-            fix = "Import without --link." if link else "Free some space; what was there is untouched."
+            fix = (
+                "Import without --link: it needs both on one disk."
+                if link
+                else "Free some space; what was there is untouched."
+            )
             raise UserError(f"cannot be written ({os_reason(error)})", file=folder, fix=fix) from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
