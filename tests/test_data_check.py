@@ -71,6 +71,7 @@ def test_missing_and_broken_files_and_empty_texts(data: Path) -> None:
     assert any(line.startswith("row in line 3") for line in found.listed["row cannot be used"])
     assert found.errors["not the file that media.txt lists"] == 1
     assert any(kind.startswith("cannot be read") for kind in found.errors)
+    assert found.usable == found.rows - 3
 
 
 def test_a_changed_picture_is_not_the_one_that_was_made(data: Path) -> None:

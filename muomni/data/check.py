@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from muomni.data.examples import Example, Examples
 from muomni.data.input_files import DATA_FOLDERS
 from muomni.data.manifests import read_rows
+from muomni.data.world.splits import SHORT
 from muomni.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 LISTED = 10
 SILENT = 1e-3
 """A clip whose loudest sample is below this part of full scale is silent."""
-SAID = 3
-"""Sentences of at least so many words are held out from training by their text."""
 ERROR, WARNING = "error", "warning"
 LEAKAGE = "leakage: training has it too"
 PATTERNS = {"text": ("*.txt",), "images": ("*.json", "*.jsonl"), "audio": ("*.csv",), "ocr": ("*.csv",)}
@@ -157,18 +156,17 @@ def _check_rows(
 
     examples = Examples.open(path, media, max_skipped=1.0)
     found.rows = examples.skipped.tried
-    for reason in examples.skipped.reasons:
-        found.add(ERROR, "row cannot be used", reason)
-    found.errors["row cannot be used"] += examples.skipped.rows - len(examples.skipped.reasons)
-    found.errors += Counter()  # forget zeros
+    if examples.skipped.rows:
+        found.errors["row cannot be used"] = examples.skipped.rows
+        found.listed["row cannot be used"] = examples.skipped.reasons
     test, seen = _tests_last(path)[0], dict[str, int]()
     for example in tqdm(examples, desc=path.name, unit="row", disable=not progress):
         where = f"line {example.line}: {example.values[media]}"
         digest = hashlib.sha256(example.path.read_bytes()).hexdigest()
         if known.get(str(example.values[media]), digest) != digest:
             found.add(ERROR, "not the file that media.txt lists", where)
-        for kind, problem in _heard_or_seen(example, media, ears):
-            found.add(kind, problem, where)
+        for level, kind, more in _heard_or_seen(example, media, ears):
+            found.add(level, kind, where + more)
         if digest in seen:
             found.add(WARNING, "the same file again", f"{where}, as in line {seen[digest]}")
         seen[digest] = example.line
@@ -178,11 +176,10 @@ def _check_rows(
             elif not test:
                 trained.setdefault(key, f"{path.name} line {example.line}")
     found.usable = len(examples) - found.errors["cannot be read"]
-    found.errors += Counter()
 
 
-def _heard_or_seen(example: Example, media: str, ears: Ears | None) -> Iterator[tuple[str, str]]:
-    """(level, problem) of one file."""
+def _heard_or_seen(example: Example, media: str, ears: Ears | None) -> Iterator[tuple[str, str, str]]:
+    """(level, kind of problem, what more there is to say) of one file."""
     try:
         if media == "image":
             from muomni.data.pictures import read_picture
@@ -193,21 +190,21 @@ def _heard_or_seen(example: Example, media: str, ears: Ears | None) -> Iterator[
 
         samples = read_sound(example.path, ears.sample_rate if ears else 16_000)
     except UserError as error:
-        yield ERROR, f"cannot be read ({error.problem})"
+        yield ERROR, "cannot be read", f" {error.problem}"
         return
     if float(samples.abs().max()) < SILENT:
-        yield WARNING, "silent"
+        yield WARNING, "silent", ""
     if ears is not None:
         from muomni.data.ctc import fits
 
         if not fits(ears.tokenizer.encode(example.text), len(samples) // ears.samples_per_frame + 1):
-            yield WARNING, "the text does not fit its frames (CTC)"
+            yield WARNING, "the text does not fit its frames (CTC)", ""
 
 
 def _held_out(path: Path, example: Example, digest: str) -> Iterator[str]:
     """What a test must not share with training: the file, and where the text is held out, that."""
     yield digest
-    spoken = path.suffix == ".csv" and "wav" in example.values and len(example.text.split()) >= SAID
+    spoken = path.suffix == ".csv" and "wav" in example.values and len(example.text.split()) >= SHORT
     written = "image" in example.values and "text" in example.values and "new_fonts" not in path.name
     if spoken or (written and ("new_words" in path.name or "test" not in path.name)):
         yield f"text {example.text.lower()}"

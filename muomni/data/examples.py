@@ -32,7 +32,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from muomni.data.input_files import opened
-from muomni.data.manifests import Row, read_rows, texts_of
+from muomni.data.manifests import Row, read_rows, text_columns, texts_of
 from muomni.errors import UserError
 
 MAX_SKIPPED = 0.05
@@ -165,18 +165,18 @@ class Examples:
 
         manifest = Path(manifest)
         root = Path(root if root is not None else manifest.parent).resolve()
-        text = "captions" if manifest.suffix in (".json", ".jsonl") else "text"
+        texts = text_columns(manifest)
         found = cls(manifest, root, media)
         begins, sizes, lines, splits = (array(kind) for kind in "qIIb")
         lengths = array("f")
         before = 0
-        for row in tqdm(read_rows(manifest, (media, text)), desc=manifest.name, unit="row", disable=not progress):
+        for row in tqdm(read_rows(manifest, (media, *texts)), desc=manifest.name, unit="row", disable=not progress):
             found.skipped.tried += 1
             begin, before = before, row.end.offset
             path = _located(row, media, root, manifest)
             try:
-                if not any(said.strip() for said in texts_of(row, (text,))):
-                    raise UserError(f"{text} is empty")
+                if not any(said.strip() for said in texts_of(row, texts)):
+                    raise UserError(f"{texts[0]} is empty")
                 length = measure(path) if measure is not None else _exists(path)
             except UserError as error:
                 found.skipped.add(row.line, _without_path(error))

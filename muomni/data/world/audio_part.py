@@ -26,7 +26,7 @@ from muomni.data.world.build import Made, write_medium
 from muomni.data.world.dice import Dice
 from muomni.data.world.grammar import document_at
 from muomni.data.world.lexicon import SPOKEN, WORLD
-from muomni.data.world.splits import TEST, TRAIN, VALIDATION, split_of_sentence
+from muomni.data.world.splits import TEST, TRAIN, VALIDATION, scaled, split_of_sentence
 from muomni.data.world.text_part import grammar_fingerprint
 
 VERSION = 1
@@ -85,7 +85,7 @@ class AudioPart:
 
     def _default_voice(self) -> list[tuple[str, int, str]]:
         """Every sentence once."""
-        left, seen, items = _scaled(N_DEFAULT, self.scale), set[str](), list[tuple[str, int, str]]()
+        left, seen, items = scaled(N_DEFAULT, self.scale, 2), set[str](), list[tuple[str, int, str]]()
         for split, sentence in self._sentences(0):
             if not any(left.values()):
                 break
@@ -98,7 +98,7 @@ class AudioPart:
     def _speakers(self) -> list[tuple[str, str, int, str]]:
         """Speakers take turns; the same sentence may be said by several."""
         items = list[tuple[str, str, int, str]]()
-        for block, (split, n) in enumerate(_scaled(N_SPEAKERS, self.scale).items(), start=1):
+        for block, (split, n) in enumerate(scaled(N_SPEAKERS, self.scale, 2).items(), start=1):
             voices = TEST_SPEAKERS if split == NEW_SPEAKERS else TRAIN_SPEAKERS
             wanted = TEST if split == NEW_SPEAKERS else split
             sentences = (said for of, said in self._sentences(block * 10_000_000) if of == wanted)
@@ -168,7 +168,3 @@ def table_text(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
 
 def _is(row: dict[str, Any], split: str, default: bool) -> bool:
     return row["split"] == split and (row["speaker"] == "default") == default
-
-
-def _scaled(numbers: dict[str, int], scale: float) -> dict[str, int]:
-    return {split: max(2, round(n * scale)) for split, n in numbers.items()}

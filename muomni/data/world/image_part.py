@@ -18,7 +18,7 @@ from muomni.data.world.build import Made, write_medium
 from muomni.data.world.grammar import document
 from muomni.data.world.lexicon import WORLD
 from muomni.data.world.scene import Scene, observe, scene
-from muomni.data.world.splits import NEW_PAIRS, TEST, TRAIN, VALIDATION, split_of
+from muomni.data.world.splits import NEW_PAIRS, TEST, TRAIN, VALIDATION, scaled, split_of
 from muomni.data.world.text_part import grammar_fingerprint
 
 VERSION = 1
@@ -48,7 +48,7 @@ class ImagePart:
         return {name: version(name) for name in ("pillow", "matplotlib")}
 
     def shards(self) -> list[Sequence[Any]]:
-        left = {split: max(10, round(n * self.scale)) for split, n in N_PICTURES.items()}
+        left = scaled(N_PICTURES, self.scale, 10)
         items: dict[str, list[tuple[str, str, int]]] = {split: [] for split in left}
         for pairs, splits in (("seen", (TRAIN, VALIDATION, TEST)), ("held_out", (NEW_PAIRS,))):
             index = 0

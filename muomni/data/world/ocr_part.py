@@ -18,7 +18,7 @@ from typing import Any
 from muomni.data.world.audio_part import table_text
 from muomni.data.world.build import Made, write_medium
 from muomni.data.world.dice import Dice
-from muomni.data.world.splits import TEST, TRAIN, VALIDATION
+from muomni.data.world.splits import TEST, TRAIN, VALIDATION, scaled
 
 VERSION = 1
 NEW_WORDS, NEW_FONTS = "test_new_words", "test_new_fonts"
@@ -51,7 +51,7 @@ class OcrPart:
         return {name: version(name) for name in ("pillow", "matplotlib", "numpy")}
 
     def shards(self) -> list[Sequence[Any]]:
-        numbers = {split: max(10, round(n * self.scale)) for split, n in N_IMAGES.items()}
+        numbers = scaled(N_IMAGES, self.scale, 10)
         items = [(split, i) for split, n in numbers.items() for i in range(n)]
         return [items[at : at + SHARD] for at in range(0, len(items), SHARD)]
 

@@ -16,6 +16,11 @@ SHORT = 3
 """Sentences of fewer words ("blue.", "the ring.") are too few to be kept from training."""
 
 
+def scaled(numbers: dict[str, int], scale: float, least: int) -> dict[str, int]:
+    """How many of each split there are at a scale, at least `least`."""
+    return {split: max(least, round(n * scale)) for split, n in numbers.items()}
+
+
 def split_of(text: str) -> str:
     """The split that a text belongs to (train, validation or test), by its hash alone."""
     digest = hashlib.blake2b(text.encode(), digest_size=8, person=b"split").digest()

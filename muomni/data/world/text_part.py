@@ -21,7 +21,7 @@ from typing import Any
 from muomni.data.world.build import Made
 from muomni.data.world.grammar import document_at
 from muomni.data.world.lexicon import WORLD
-from muomni.data.world.splits import NEW_PAIRS, SHARES, TEST, TRAIN, VALIDATION, split_of
+from muomni.data.world.splits import NEW_PAIRS, SHARES, TEST, TRAIN, VALIDATION, scaled, split_of
 
 VERSION = 2
 N_DOCUMENTS = {TRAIN: 90_000, VALIDATION: 10_000, TEST: 3_000, NEW_PAIRS: 3_000}
@@ -55,7 +55,7 @@ class TextPart:
 
     def wanted(self) -> dict[str, int]:
         """Documents of each split."""
-        return {split: max(10, round(n * self.scale)) for split, n in N_DOCUMENTS.items()}
+        return scaled(N_DOCUMENTS, self.scale, 10)
 
     def shards(self) -> list[Sequence[Any]]:
         """Ranges of indices: enough that every split is filled, but for one time in 10^8."""

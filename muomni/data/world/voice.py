@@ -138,7 +138,7 @@ def _sentence(
     """One sentence at 24 kHz, cut to its words, and when each of them is spoken."""
     from hibari import dsp
 
-    vocabulary, network = _network()
+    vocabulary, network = _synthesizer().vocab, _synthesizer().sess
     known = [phoneme for phoneme in phonemes if phoneme in vocabulary]
     ids = np.array([[0, *(vocabulary[phoneme] for phoneme in known), 0]], dtype=np.int64)
     *spectra, durations = (
@@ -192,29 +192,18 @@ def _as_spoken_by(speaker: Speaker, *spectra: np.ndarray) -> tuple[np.ndarray, .
 @lru_cache(maxsize=4096)
 def _phonemes(text: str) -> tuple[str, ...]:
     """The sentences of a text as phonemes, words apart by spaces."""
-    return tuple(_reader().phonemize(text))
+    return tuple(_synthesizer().phonemize(text))
 
 
 @lru_cache(maxsize=1)
-def _reader() -> Any:
-    from hibari import Hibari
-
-    return Hibari(model=str(_model_file()), threads=1)
-
-
-@lru_cache(maxsize=1)
-def _network() -> tuple[dict[str, int], Any]:
-    """The network with one more answer, the durations of the phonemes, and its vocabulary."""
+def _synthesizer() -> Any:
+    """The synthesizer, its network with one more answer: the durations of the phonemes."""
     import onnx
-    import onnxruntime
+    from hibari import Hibari
 
     model = onnx.load(_model_file())
     model.graph.output.append(onnx.helper.make_tensor_value_info(DURATIONS, onnx.TensorProto.FLOAT, None))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return _reader().vocab, session
+    return Hibari(model=model.SerializeToString(), threads=1)
 
 
 @lru_cache(maxsize=1)
