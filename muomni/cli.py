@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import muomni
 from muomni import cli_commands as run
 from muomni.cli_data import REAL_KINDS, data_check, data_download, data_import, data_make
+from muomni.cli_eval import evaluate
 from muomni.config import STAGES
 from muomni.data.input_files import DATA_FOLDERS
 from muomni.errors import BAD_DATA, BAD_USAGE, UserError
@@ -26,7 +27,7 @@ from muomni.plan.schedule import WARMUP_PERCENT
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-TRAINABLE = ("thinker",)
+TRAINABLE = ("thinker", "audio_enc", "vision", "ocr")
 Arguments = argparse.Namespace
 
 
@@ -81,7 +82,7 @@ def parser() -> Parser:
     )
     top.add_argument("--version", action="version", version=f"muomni {muomni.__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for add in (_add_data, _add_count, _add_update, _add_plan, _add_memory, _add_train, _add_doctor):
+    for add in (_add_data, _add_count, _add_update, _add_plan, _add_memory, _add_train, _add_eval, _add_doctor):
         add(commands)
     return top
 
@@ -116,8 +117,7 @@ def _add_data(commands: Any) -> None:
         nargs="+",
         metavar="PART",
         choices=DATA_FOLDERS,
-        default=DATA_FOLDERS,
-        help=f"of {', '.join(DATA_FOLDERS)}",
+        help=f"of {', '.join(DATA_FOLDERS)} (default: all)",
     )
     make.add_argument(
         "--image-size", type=_count, default=64, metavar="N", help="side of the images in pixels: 64 nano, 224 tiny"
@@ -268,6 +268,33 @@ def _add_train(commands: Any) -> None:
     again.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     again.add_argument("--replace", action="store_true", help="remove the run that is there and start again")
     command.add_argument("--out", metavar="DIR", help="folder of the run, in place of the config's save_dir")
+
+
+def _add_eval(commands: Any) -> None:
+    command = _command(
+        commands,
+        "eval",
+        evaluate,
+        "Score trained stages on held-out examples, from those like training to those unlike it.",
+        "Each score has a 95 % interval, and the floor and ceiling where they are known.",
+    )
+    command.add_argument("stages", nargs="*", metavar="STAGE", help=f"of {', '.join(STAGES)} (default: all there are)")
+    command.add_argument(
+        "--weights",
+        default="newest",
+        metavar="FOLDER",
+        help="newest: your own runs, else the shipped weights (default); shipped; or the folder of a run",
+    )
+    command.add_argument("--data", type=Path, default=Path("data"), metavar="DIR", help="folder of the data")
+    command.add_argument(
+        "--reality",
+        type=Path,
+        metavar="DIR",
+        help="folder with speech.tsv and text/: real recordings and texts (default: what MUOMNI_REALITY names)",
+    )
+    command.add_argument("--limit", type=_count, metavar="N", help="at most N examples of each kind, for a quick look")
+    command.add_argument("--seed", type=_count, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    command.add_argument("--plot", type=Path, metavar="FILE", help="also draw the ladders into a .png, .svg or .pdf")
 
 
 def _add_doctor(commands: Any) -> None:

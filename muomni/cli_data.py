@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from muomni import cli_text
 from muomni.cli_commands import watched
-from muomni.config import read_config
 from muomni.errors import BAD_DATA, BAD_USAGE, UserError
 
 if TYPE_CHECKING:
-    from muomni.data.check import Ears
     from muomni.data.download.entry import RealSet
 
 REAL_KINDS = ("text", "image", "asr", "tts", "ocr")
@@ -22,7 +20,7 @@ REAL_KINDS = ("text", "image", "asr", "tts", "ocr")
 
 def data_make(arguments: Namespace) -> int:
     """`muomni data make`"""
-    from muomni.data.world.make import make_world
+    from muomni.data.world.make import left_out, make_world
 
     made = make_world(
         arguments.out,
@@ -33,6 +31,9 @@ def data_make(arguments: Namespace) -> int:
         workers=arguments.workers,
         progress=watched(),
     )
+    if arguments.only is None:
+        for part, reason in left_out().items():
+            print(f"{part} is left out: {reason}", file=sys.stderr)
     if arguments.json:
         cli_text.print_json(made)
         return 0
@@ -45,9 +46,9 @@ def data_make(arguments: Namespace) -> int:
 
 def data_check(arguments: Namespace) -> int:
     """`muomni data check`: 0 where nothing is an error, else 1."""
-    from muomni.data.check import check_data
+    from muomni.data.check import Ears, check_data
 
-    found = check_data(arguments.data, _ears(arguments.config), progress=watched())
+    found = check_data(arguments.data, Ears.of_config(arguments.config), progress=watched())
     bad = any(each.errors for each in found)
     if arguments.json:
         cli_text.print_json([each.as_json() for each in found])
@@ -63,24 +64,6 @@ def data_check(arguments: Namespace) -> int:
                 print("\n".join(f"  {line}" for line in each.listed.get(kind, [])))
     print(f"\n{'Errors: see above.' if bad else 'No errors.'}")
     return BAD_DATA if bad else 0
-
-
-def _ears(config: Path) -> Ears | None:
-    """How the audio encoder of `config` hears, if its tokenizer is there already."""
-    from muomni.config.stages import AudioEncConfig
-    from muomni.data.check import Ears
-    from muomni.data.tokenizer import Tokenizer
-
-    if not config.is_file():
-        return None
-    file = read_config(config)
-    settings = file.config
-    if not isinstance(settings, AudioEncConfig):
-        raise UserError(f"is a config of {file.stage}", file=config, fix="Name one of audio_enc.")
-    if not Path(settings.tokenizer).is_file():
-        return None
-    tokenizer = Tokenizer.load(settings.tokenizer)
-    return Ears(tokenizer, settings.sample_rate, settings.hop_length * settings.downsample)
 
 
 def data_download(arguments: Namespace) -> int:

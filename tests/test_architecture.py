@@ -24,6 +24,7 @@ LEVELS = {
     "cli": 8,
     "cli_commands": 8,
     "cli_data": 8,
+    "cli_eval": 8,
     "cli_text": 8,
     "doctor": 8,
     "widgets": 8,
@@ -31,7 +32,18 @@ LEVELS = {
 }
 """A room imports rooms on lower levels, and its neighbours on its own."""
 
-WITHOUT_TORCH = ("errors", "files", "config", "plan", "cli", "cli_commands", "cli_data", "cli_text", "doctor")
+WITHOUT_TORCH = (
+    "errors",
+    "files",
+    "config",
+    "plan",
+    "cli",
+    "cli_commands",
+    "cli_data",
+    "cli_eval",
+    "cli_text",
+    "doctor",
+)
 
 
 def room(module: str) -> str:

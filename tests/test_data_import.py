@@ -179,7 +179,7 @@ def test_what_is_skipped_is_counted_and_named(here: Path, capsys: pytest.Capture
     assert "skipped 8: no .txt of the same name (n0.wav, n1.wav, n2.wav, n3.wav, n4.wav, ...)" in out
     for line in (
         "skipped 1: file missing or empty (empty.wav)",
-        "skipped 1: cannot be read as sound (LibsndfileError) (broken.wav)",
+        "skipped 1: is no sound that can be read (Format not recognised) (broken.wav)",
         "skipped 1: no text (silent.wav)",
         "skipped 1: text is not UTF-8 (odd.txt)",
         "skipped 1: a .txt without its file (lonely.txt)",
@@ -194,7 +194,7 @@ def test_a_picture_that_is_none_is_skipped(here: Path, capsys: pytest.CaptureFix
     lay({"own/labels.csv": "image,text\n1.png,Hi\n2.png,Ho\n2.png,again\n", "own/1.png": b"no", "own/2.png": picture()})
     found = take(capsys, "ocr")
     assert found["rows"] == 1
-    assert set(found["skipped"]) == {"cannot be read as picture (UnidentifiedImageError)", "named twice"}
+    assert set(found["skipped"]) == {"is no image that can be read (cannot identify image file)", "named twice"}
 
 
 @pytest.mark.parametrize(

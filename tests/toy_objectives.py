@@ -19,6 +19,7 @@ class Points:
 
     n: int
     poisoned: int | None = None
+    lengths = None
 
     def __len__(self) -> int:
         return self.n

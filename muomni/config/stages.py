@@ -142,6 +142,11 @@ class AdamConfig(StageConfig):
     aliases: ClassVar[dict[str, str]] = StageConfig.aliases | {"learning_rate": "lr"}
 
     lr: float = setting(3e-4, "Highest learning rate.", low=1e-7, high=1.0, scale="log", group="optimizer")
+    optimizer: Literal["adamw", "muon"] = setting(
+        "adamw",
+        "AdamW for everything, or Muon for the blocks' matrices: fewer steps to the same loss.",
+        group="optimizer",
+    )
 
 
 class AttentionConfig(AdamConfig):
@@ -256,11 +261,31 @@ class AudioEncConfig(MelConfig, AttentionConfig):
     frequency_masks: int = setting(
         2, "SpecAugment: bands of frequency hidden per example.", low=0, high=16, step=1, group="sound"
     )
+    max_warp: float = setting(
+        0.1,
+        "Spectra are stretched by up to this share, in frequency and in time: more voices than were recorded.",
+        low=0.0,
+        high=0.5,
+        step=0.01,
+        group="sound",
+    )
     tokenizer: str = setting("data/text/tokenizer_tiny.model", "The Thinker's SentencePiece model.", group="data")
     train_csv: str = setting("data/audio/asr.csv", "CSV with the columns wav,text.", group="data")
 
 
-class VisionConfig(AttentionConfig):
+class PictureConfig(AttentionConfig):
+    """The stages that learn from pictures."""
+
+    max_warp: float = setting(
+        0.1,
+        "Pictures are turned, scaled, shifted (words: relit, too) by up to this share in training.",
+        low=0.0,
+        high=0.5,
+        step=0.01,
+    )
+
+
+class VisionConfig(PictureConfig):
     stage_name = "vision"
     title = "C · Vision encoder: a ViT trained against captions"
     aliases: ClassVar[dict[str, str]] = AdamConfig.aliases | {"data_path": "train_manifest"}
@@ -277,7 +302,12 @@ class VisionConfig(AttentionConfig):
     vocab_size: int = setting(
         32000, "Pieces in the Thinker's tokenizer.", low=266, high=262_144, unit="pieces", scale="log"
     )
-    text_d_model: int = setting(128, "Width of the caption's encoder.", low=8, high=4096, scale="log")
+    text_tower: Literal["own", "thinker"] = setting(
+        "own", "What reads the captions: an encoder of its own, or the frozen Thinker in `thinker`."
+    )
+    text_d_model: int = setting(
+        128, "Width of the caption's encoder (the Thinker's own where that reads).", low=8, high=4096, scale="log"
+    )
     text_layers: int = setting(2, "Blocks of the caption's encoder.", low=1, high=64, unit="layers", step=1)
     text_heads: int = setting(2, "Heads of the caption's encoder.", low=1, high=64, step=1)
     text_d_ff: int = setting(
@@ -288,6 +318,9 @@ class VisionConfig(AttentionConfig):
         0.07, "First temperature of the contrastive softmax.", low=0.005, high=1.0, scale="log"
     )
     learn_temperature: bool = setting(True, "Let training change the temperature.")
+    thinker: str = setting(
+        "checkpoints/thinker_tiny", "Folder of the Thinker that reads the captions, if it does.", group="data"
+    )
     tokenizer: str = setting("data/text/tokenizer_tiny.model", "The Thinker's SentencePiece model.", group="data")
     train_manifest: str = setting("data/images/annotations.json", "JSON list of image and caption.", group="data")
     image_root: str = setting("data/images", "Folder that the manifest's image paths start from.", group="data")
@@ -425,7 +458,7 @@ class VocoderConfig(MelConfig):
     train_csv: str = setting("data/audio/production_tts.csv", "CSV with a wav column.", group="data")
 
 
-class OCRConfig(AttentionConfig):
+class OCRConfig(PictureConfig):
     stage_name = "ocr"
     title = "G · Reading: a ViT and a decoder of characters"
     aliases: ClassVar[dict[str, str]] = AdamConfig.aliases | {"data_path": "train_csv"}
@@ -446,6 +479,13 @@ class OCRConfig(AttentionConfig):
         128, "Characters it can write, special ones included.", low=4, high=20_000, unit="characters", scale="log"
     )
     text_len: int = setting(32, "Characters written at most.", low=2, high=512, unit="characters", step=2)
+    hidden_characters: float = setting(
+        0.2,
+        "Share of the characters before that are hidden in training, so that the picture is read.",
+        low=0.0,
+        high=0.9,
+        step=0.01,
+    )
     train_csv: str = setting("data/ocr/production_ocr.csv", "CSV with the columns image,text.", group="data")
     image_root: str = setting("data/ocr", "Folder that the image paths start from.", group="data")
 

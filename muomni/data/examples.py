@@ -24,7 +24,7 @@ import json
 import mmap
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -33,14 +33,9 @@ import numpy as np
 
 from muomni.data.input_files import opened
 from muomni.data.manifests import Row, read_rows, text_columns, texts_of
+from muomni.data.skipped import MAX_SKIPPED, Skipped
 from muomni.errors import UserError
 
-MAX_SKIPPED = 0.05
-"""The share of rows that may be skipped before the run stops."""
-FEW = 20
-"""So many tries are needed before a share says anything."""
-HOPELESS = 0.5
-LISTED = 10
 TRAIN, VALIDATION = "train", "validation"
 T = TypeVar("T")
 
@@ -58,44 +53,6 @@ class Example:
     def text(self) -> str:
         """The first text."""
         return self.texts[0]
-
-
-@dataclass
-class Skipped:
-    """Rows that were left out: how many, and the reasons of the first."""
-
-    manifest: Path
-    tried: int = 0
-    rows: int = 0
-    reasons: list[str] = field(default_factory=list)
-
-    def add(self, line: int, reason: str) -> None:
-        """Count a row."""
-        self.rows += 1
-        if len(self.reasons) < LISTED:
-            self.reasons.append(f"row in line {line}: {reason}")
-
-    def check(self, limit: float = MAX_SKIPPED, at_end: bool = False) -> None:
-        """A `UserError` with the list if too many were skipped: at the end, or if it cannot end well.
-
-        Raises:
-            UserError: more than `limit` of the rows were skipped; before the end, more than half of those so far.
-        """
-        nothing = at_end and self.rows == self.tried
-        bearable = self.rows <= (limit if at_end else max(limit, HOPELESS)) * self.tried
-        if not nothing and (self.tried < FEW or bearable):
-            return
-        if not self.tried:
-            raise UserError("has no rows", file=self.manifest, fix="Check that it is the right file.")
-        problem = f"{self.rows:,} of {self.tried:,} rows cannot be used (at most {limit:.0%} may):\n  "
-        raise UserError(
-            problem + "\n  ".join(self.reasons), file=self.manifest, fix="Mend these files, or leave their rows out."
-        )
-
-    def __str__(self) -> str:
-        if not self.rows:
-            return f"all {self.tried:,} rows of {self.manifest} can be used"
-        return f"{self.rows:,} of {self.tried:,} rows of {self.manifest} are skipped:\n  " + "\n  ".join(self.reasons)
 
 
 def path_below(root: Path, name: str) -> Path:
@@ -179,7 +136,7 @@ class Examples:
                     raise UserError(f"{texts[0]} is empty")
                 length = measure(path) if measure is not None else _exists(path)
             except UserError as error:
-                found.skipped.add(row.line, _without_path(error))
+                found.skipped.add(error.problem, _where(row.line, error))
                 found.skipped.check(max_skipped)
                 continue
             begins.append(begin)
@@ -274,7 +231,7 @@ class Reader(Generic[T]):
         try:
             return example, self.read(example.path)
         except UserError as error:
-            self.skipped.add(example.line, str(error))
+            self.skipped.add(error.problem, _where(example.line, error))
             self.skipped.check(self.max_skipped, at_end=True)  # training has no end to wait for
             return None
 
@@ -299,5 +256,6 @@ def _split_number(name: object) -> int:
     return (TRAIN, VALIDATION).index(name) if name in (TRAIN, VALIDATION) else -1
 
 
-def _without_path(error: UserError) -> str:
-    return f"{Path(error.file).name}: {error.problem}" if error.file else error.problem
+def _where(line: int, error: UserError) -> str:
+    """The row, and its file if that is what is wrong."""
+    return f"row in line {line}" + (f": {Path(error.file).name}" if error.file else "")

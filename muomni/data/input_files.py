@@ -16,7 +16,7 @@ from typing import BinaryIO
 from muomni.errors import UserError
 from muomni.files import os_reason
 
-DATA_FOLDERS = ("text", "images", "audio", "ocr")
+DATA_FOLDERS = ("text", "images", "audio", "ocr", "audio_other_engine")
 """The folders of a data folder that hold manifests."""
 
 

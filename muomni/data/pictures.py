@@ -7,6 +7,7 @@ The header is asked first, so a file that claims to be gigapixels is refused bef
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -58,6 +59,13 @@ def read_picture(path: str | Path, side: int | None = None, mode: str = "RGB", f
         plain = square(plain, side, fit)
     pixels = np.array(plain)
     return torch.from_numpy(pixels[None] if mode == "L" else pixels.transpose(2, 0, 1).copy())
+
+
+def as_png(pixels: torch.Tensor) -> bytes:
+    """Pixels (3, H, W), bytes of 0 to 255, as a PNG file."""
+    content = io.BytesIO()
+    Image.fromarray(pixels.cpu().numpy().transpose(1, 2, 0)).save(content, "PNG")
+    return content.getvalue()
 
 
 def as_plain(image: Image.Image, mode: str = "RGB") -> Image.Image:

@@ -20,18 +20,18 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from muomni.data.fingerprint import fingerprint
 from muomni.data.manifests import ANNOTATION_KEYS, ASR_COLUMNS, OCR_COLUMNS, TEXT_COLUMNS, TTS_COLUMNS
+from muomni.data.skipped import FIRST_FEW, Skipped
 from muomni.data.text_lines import MAX_LINE_BYTES
 from muomni.errors import UserError
 from muomni.files import replacing, write_json
 
 Row = dict[str, Any]
-FIRST_FEW = 5
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
 """What no text holds and `str.split` does not take for white space."""
 
@@ -70,23 +70,6 @@ KINDS = {
         Kind("ocr", "ocr", "production_ocr.csv", OCR_COLUMNS),
     )
 }
-
-
-@dataclass
-class Skipped:
-    """What was left out: how many by reason, and the first few by name."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    first: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, reason: str, where: object) -> None:
-        self.counts[reason] = self.counts.get(reason, 0) + 1
-        examples = self.first.setdefault(reason, [])
-        if len(examples) < FIRST_FEW:
-            examples.append(str(where))
-
-    def to_json(self) -> dict[str, Any]:
-        return {reason: {"count": count, "first": self.first[reason]} for reason, count in self.counts.items()}
 
 
 def one_line(text: str) -> str:

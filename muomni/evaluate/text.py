@@ -76,18 +76,24 @@ def document_nats(model: Thinker, tokenizer: Tokenizer, lines: Sequence[str]) ->
     return nats, np.array([len(ids) for ids in encoded])
 
 
-def answers_right(model: Thinker, tokenizer: Tokenizer, lines: Sequence[str], seed: int = 0) -> float:
-    """Share of the documents' last questions that the model, decoding greedily, answers word for word."""
-    right = 0
+def right_answers(model: Thinker, tokenizer: Tokenizer, lines: Sequence[str]) -> list[bool]:
+    """Of each document, whether the model, decoding greedily, answers the last question word for word."""
+    right = []
     for line in lines:
         asked, _, answer = line.rpartition(" A:")
         prompt = [tokenizer.eot_id, *tokenizer.encode(asked + " A:")]
         room = model.config.ctx_len - len(prompt)
         if room < 1:
-            continue  # a document longer than the model's context counts as answered wrongly
+            right.append(False)  # a document longer than the model's context counts as answered wrongly
+            continue
         written = generate(model, prompt, max_new_tokens=min(40, room), temperature=0, eot_id=tokenizer.eot_id)
-        right += tokenizer.decode(list(written)).strip() == answer.strip()
-    return right / len(lines)
+        right.append(tokenizer.decode(list(written)).strip() == answer.strip())
+    return right
+
+
+def answers_right(model: Thinker, tokenizer: Tokenizer, lines: Sequence[str], seed: int = 0) -> float:
+    """Share of the documents' last questions that the model answers, see `right_answers`."""
+    return sum(right_answers(model, tokenizer, lines)) / len(lines)
 
 
 @torch.no_grad()

@@ -1,16 +1,33 @@
-"""Loading trained models for use: a run's folder (its best or last checkpoint) or a checkpoint's own folder."""
+"""Loading trained models for use: a run's folder (its best or last checkpoint) or a checkpoint's own folder.
+
+Every stage has weights that come with the package, in `muomni/weights/<profile>/<stage>/`. `newest` prefers what the
+learner has trained: so the chapters can be read in any order.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from muomni.config import ThinkerConfig
+import torch
+
+from muomni.config import AudioEncConfig, OCRConfig, StageConfig, ThinkerConfig, VisionConfig
 from muomni.config.reading import read_json
 from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError
+from muomni.infer.listen import TrainedListener
+from muomni.infer.look import TrainedLooker
+from muomni.infer.read import TrainedReader
+from muomni.models.audio_encoder import AudioEncoder
 from muomni.models.checkpoint import CONFIG, TOKENIZER, read_model
+from muomni.models.ocr import OCR
 from muomni.models.thinker import Thinker
+from muomni.models.vision_encoder import VisionModel
+
+Config = TypeVar("Config", bound=StageConfig)
+
+WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 
 @dataclass(frozen=True)
@@ -37,16 +54,84 @@ def checkpoint_folder(run: str | Path, which: str = "best") -> Path:
     return run / str(read_json(pointer)["folder"])
 
 
+def shipped(stage: str, profile: str = "nano") -> Path:
+    """The folder of the weights that come with the package.
+
+    Raises:
+        UserError: none come for this stage.
+    """
+    folder = WEIGHTS_FOLDER / profile / stage
+    if not (folder / CONFIG).exists():
+        raise UserError(
+            f"no weights come with the package for stage {stage}, profile {profile}",
+            fix=f"Train it: `muomni train {stage} --config configs/{stage}_{profile}.json`.",
+        )
+    return folder
+
+
+def newest(stage: str, profile: str = "nano", runs: str | Path = "checkpoints") -> Path:
+    """The learner's own run of a stage where there is one with a best checkpoint, else the shipped weights.
+
+    Raises:
+        UserError: there is neither.
+    """
+    run = Path(runs) / f"{stage}_{profile}"
+    return run if (run / "best.json").exists() else shipped(stage, profile)
+
+
+def _read(run: str | Path, which: str, kind: type[Config]) -> tuple[Path, Config, dict[str, torch.Tensor]]:
+    """A checkpoint's folder, its config of the wanted stage, and its weights."""
+    folder = checkpoint_folder(run, which)
+    config, weights = read_model(folder)
+    if not isinstance(config, kind):
+        raise UserError(f"holds a model of stage {config.stage_name}, not of {kind.stage_name}", file=folder)
+    return folder, config, weights
+
+
 def load_thinker(run: str | Path, which: str = "best") -> TrainedThinker:
     """A trained Thinker, ready to generate.
 
     Raises:
         UserError: the folder holds no whole Thinker.
     """
-    folder = checkpoint_folder(run, which)
-    config, weights = read_model(folder)
-    if not isinstance(config, ThinkerConfig):
-        raise UserError(f"holds a model of stage {config.stage_name}, not a thinker", file=folder)
+    folder, config, weights = _read(run, which, ThinkerConfig)
     model = Thinker(config)
     model.load_state_dict(weights)
     return TrainedThinker(model.eval(), Tokenizer.load(folder / TOKENIZER), folder)
+
+
+def load_listener(run: str | Path, which: str = "best") -> TrainedListener:
+    """A trained audio encoder, ready to transcribe.
+
+    Raises:
+        UserError: the folder holds no whole audio encoder.
+    """
+    folder, config, weights = _read(run, which, AudioEncConfig)
+    model = AudioEncoder(config)
+    model.load_state_dict(weights)
+    return TrainedListener(model.eval(), Tokenizer.load(folder / TOKENIZER), folder)
+
+
+def load_looker(run: str | Path, which: str = "best") -> TrainedLooker:
+    """A trained vision encoder, ready to compare pictures and captions.
+
+    Raises:
+        UserError: the folder holds no whole vision encoder, or the Thinker that reads its captions is not there.
+    """
+    folder, config, weights = _read(run, which, VisionConfig)
+    thinker = load_thinker(config.thinker).model if config.text_tower == "thinker" else None
+    model = VisionModel(config, thinker)
+    model.load_state_dict(weights)
+    return TrainedLooker(model.eval(), Tokenizer.load(folder / TOKENIZER), folder)
+
+
+def load_reader(run: str | Path, which: str = "best") -> TrainedReader:
+    """A trained reader, ready to read words.
+
+    Raises:
+        UserError: the folder holds no whole reader.
+    """
+    folder, config, weights = _read(run, which, OCRConfig)
+    model = OCR(config)
+    model.load_state_dict(weights)
+    return TrainedReader(model.eval(), folder)

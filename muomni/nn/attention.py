@@ -191,20 +191,32 @@ class Attention(nn.Module):
             causal: a token sees only itself and those before it.
             turn: rotary positions of the T tokens.
             bias: added to the scores, (B or 1, 1, T or 1, S).
-            cache: the T tokens follow those in the cache, and are added to it.
+            cache: the T tokens follow those in the cache, and are added to it. In cross-attention: keeps the memory's
+                keys and values, which are computed the first time only.
             memory: (B, S, d_memory), in cross-attention.
 
         Returns:
             (B, T, C)
         """
-        source = x if memory is None else memory
-        q, k, v = (self._heads(y) for y in (self.query(x), self.key(source), self.value(source)))
-        if turn is not None:
-            q, k = rotate(q, turn), rotate(k, turn)
-        if cache is not None:
-            k, v = cache.append(k, v)
+        q = self._heads(self.query(x))
+        if memory is not None and cache is not None and cache.length:
+            k, v = cache.all()
+        else:
+            source = x if memory is None else memory
+            k, v = self._heads(self.key(source)), self._heads(self.value(source))
+            if turn is not None:
+                q, k = rotate(q, turn), rotate(k, turn)
+            if cache is not None:
+                k, v = cache.append(k, v)
         mixed = attend(q, k, v, causal=causal, bias=bias, use_flash=self.use_flash)  # (B, H, T, D)
         return self.output(mixed.transpose(1, 2).flatten(2))
+
+    @torch.no_grad()
+    def weights(self, x: torch.Tensor) -> torch.Tensor:
+        """For pictures of it: how much each of the T tokens looks at each, (B, H, T, T), without mask or positions."""
+        q, k = self._heads(self.query(x)), self._heads(self.key(x))
+        k = k.repeat_interleave(q.shape[1] // k.shape[1], 1)
+        return (q @ k.transpose(2, 3) * self.head_dim**-0.5).float().softmax(-1)
 
     def _heads(self, y: torch.Tensor) -> torch.Tensor:
         """(B, T, H D) -> (B, H, T, D)"""

@@ -75,12 +75,14 @@ class Block(nn.Module):
         cache: LayerCache | None = None,
         memory: torch.Tensor | None = None,
         memory_bias: torch.Tensor | None = None,
+        memory_cache: LayerCache | None = None,
     ) -> torch.Tensor:
         """x (B, T, C) -> (B, T, C); the other arguments are those of `Attention`, memory's of the cross-attention."""
         normed = self.attention_norm(x)
         x = x + self.dropout(self.attention(normed, causal=self.causal, turn=turn, bias=bias, cache=cache))
         if memory is not None:
-            x = x + self.dropout(self.cross_attention(self.cross_norm(x), memory=memory, bias=memory_bias))
+            looked = self.cross_attention(self.cross_norm(x), memory=memory, bias=memory_bias, cache=memory_cache)
+            x = x + self.dropout(looked)
         return x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
 
 
@@ -95,9 +97,11 @@ def initialise(module: nn.Module) -> None:
     """
     branches = sum(2 + hasattr(block, "cross_attention") for block in module.modules() if isinstance(block, Block))
     for name, part in module.named_modules():
+        if isinstance(part, nn.Conv1d | nn.Conv2d):
+            nn.init.normal_(part.weight, 0.0, part.weight[0].numel() ** -0.5)
         if isinstance(part, nn.Linear | nn.Embedding):
             adds = name.endswith(("attention.output", ".down"))
             std = (2 if isinstance(part, nn.Embedding) else 1) * part.weight.shape[1] ** -0.5
             nn.init.normal_(part.weight, 0.0, std / branches**0.5 if adds else std)
-        if isinstance(part, nn.Linear) and part.bias is not None:
+        if isinstance(part, nn.Linear | nn.Conv1d | nn.Conv2d) and part.bias is not None:
             nn.init.zeros_(part.bias)

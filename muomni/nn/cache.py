@@ -30,6 +30,11 @@ class LayerCache:
         self.keys.narrow(2, self.length, new).copy_(keys)
         self.values.narrow(2, self.length, new).copy_(values)
         self.length += new
+        return self.all()
+
+    def all(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values (B, G, length, D) of all tokens so far; there must be some."""
+        assert self.keys is not None and self.values is not None
         return self.keys.narrow(2, 0, self.length), self.values.narrow(2, 0, self.length)
 
 

@@ -76,19 +76,17 @@ def strides(factor: int) -> list[int]:
 
 
 def convolutions(channels_in: int, width: int, factor: int) -> int:
-    """The strided convolutions (with bias) in front of an encoder; a kernel is its stride made odd, at least 3."""
-    total = 0
-    for stride in strides(factor):
-        kernel = max(3, stride + 1 - stride % 2)
-        total += channels_in * width * kernel + width
-        channels_in = width
-    return total
+    """The convolutions (with bias) in front of an encoder: one of width 3, then strided ones, twice the stride wide."""
+    first = channels_in * width * 3 + width
+    return first + sum(width * width * (2 * stride + 1) + width for stride in strides(factor))
 
 
 def vision_encoder(img_size: int, patch: int, width: int, layers: int, heads: int, inner: int) -> Parts:
-    """A ViT: patch embedding, learned positions, blocks."""
+    """A ViT: two convolutions (with bias) that make patches, learned positions, blocks."""
+    side = patch // 2 if patch % 2 == 0 else patch
+    half = width // 2
     return {
-        "patches": 3 * patch * patch * width + width,
+        "patches": (3 * side * side + 1) * half + (9 * half + 1) * width,
         "positions": (img_size // patch) ** 2 * width,
         "vision blocks": blocks(layers, width, heads, inner),
     }
@@ -106,9 +104,11 @@ def vision_parts(config: VisionConfig) -> Parts:
     picture = vision_encoder(
         config.img_size, config.patch, config.d_model, config.n_layers, config.n_heads, config.d_ff
     )
+    own = config.text_tower == "own"  # a frozen Thinker's parameters are not this model's
+    text = blocks(config.text_layers, config.text_d_model, config.text_heads, config.text_d_ff)
     return picture | {
-        "text embeddings": config.vocab_size * config.text_d_model,
-        "text blocks": blocks(config.text_layers, config.text_d_model, config.text_heads, config.text_d_ff),
+        "text embeddings": own * config.vocab_size * config.text_d_model,
+        "text blocks": own * text,
         "projections": (config.d_model + config.text_d_model) * config.embed_dim + config.learn_temperature,
     }
 
@@ -221,6 +221,7 @@ def ocr_parts(config: OCRConfig) -> Parts:
     )
     return picture | {
         "characters": config.n_characters * width,
+        "places": config.text_len * width,
         "decoder blocks": config.decoder_layers * layer + width,
     }
 

@@ -50,11 +50,12 @@ class Validated:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Something the model made after `step`: what kind of thing, and its text."""
+    """Something the model made after `step`: what kind of thing, its text, and a picture (PNG) where there is one."""
 
     step: int
     kind: str
     text: str
+    picture: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,14 @@ class Finished:
     reason: str
 
 
-Event = TrainEvent | Validated | Sampled | Saved | Finished
+@dataclass(frozen=True)
+class Noted:
+    """Something to know about the run before it begins, such as data that was left out."""
+
+    text: str
+
+
+Event = Noted | TrainEvent | Validated | Sampled | Saved | Finished
 
 
 class Listener(Protocol):

@@ -24,6 +24,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from muomni.config import StageConfig
+from muomni.data.pictures import as_png
 from muomni.errors import UserError
 from muomni.plan import learning_rate
 from muomni.train.checkpoint import RunFolder, RunState
@@ -83,13 +84,20 @@ class Trainer:
         self.processes = processes or Processes()
         self.device = best_device()
         self.objective = objective.to(self.device)
+        objective.shown = to_device(objective.shown, self.device)
         self.train, self.validation, self.folder = train, validation, folder
         self.data, self.tokenizer = data, tokenizer
         self.listener = listener or (lambda event: None)
         self.control = control or Control()
         if len(train) == 0:
             raise UserError("no usable examples to train on", field=self.config.stage_name)
-        self.order = Order(len(train), self.config.effective_batch_size, self.config.seed, self.config.drop_last)
+        self.order = Order(
+            len(train),
+            self.config.effective_batch_size,
+            self.config.seed,
+            self.config.drop_last,
+            None if train.lengths is None else tuple(map(float, train.lengths)),
+        )
         self.total = min(self.config.max_steps, self.config.max_epochs * self.order.steps_per_epoch)
         self.stepper = Stepper(objective, self._wrapped(), self.device, self.processes)
         self.best: float | None = None
@@ -245,7 +253,8 @@ class Trainer:
             self.listener(Validated(done, metrics, better))
             sample = self.objective.sample(self.config.seed)
             if sample is not None:
-                self.listener(Sampled(done, *sample))
+                picture = None if sample.picture is None else as_png(sample.picture)
+                self.listener(Sampled(done, sample.kind, sample.text, picture))
         return metrics, better
 
     def _save(self, done: int, better: bool) -> None:

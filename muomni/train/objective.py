@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -33,13 +34,17 @@ class Turn:
     prefixes: tuple[str, ...] = ()
     betas: tuple[float, float] = (0.9, 0.95)
 
-    def parameters(self, model: nn.Module) -> list[nn.Parameter]:
-        """The trained parameters of this turn."""
+    def named_parameters(self, model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+        """The trained parameters of this turn and their names."""
         return [
-            p
+            (name, p)
             for name, p in model.named_parameters()
             if p.requires_grad and (not self.prefixes or name.startswith(self.prefixes))
         ]
+
+    def parameters(self, model: nn.Module) -> list[nn.Parameter]:
+        """The trained parameters of this turn."""
+        return [p for _, p in self.named_parameters(model)]
 
 
 class Examples(Protocol):
@@ -50,8 +55,22 @@ class Examples(Protocol):
 
     def __getitem__(self, place: Place) -> Any: ...
 
+    @property
+    def lengths(self) -> Sequence[float] | np.ndarray | None:
+        """How long each example is, where batches are to be made of about equally long ones; else None."""
+
     def collate(self, examples: Sequence[Any]) -> Any:
         """Several examples as one batch of tensors."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Something that shows what a model can do by now: what kind of thing, its text, and a picture (3, H, W), 0 to 255,
+    where there is one."""
+
+    kind: str
+    text: str
+    picture: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -65,10 +84,12 @@ class Loss:
 class Objective(nn.Module):
     """One stage's model with its loss. Subclasses set `turns` and say how a batch is judged.
 
-    `forward(batch, turn)` is the loss, so that torch's DistributedDataParallel can wrap the whole.
+    `forward(batch, turn)` is the loss, so that torch's DistributedDataParallel can wrap the whole. `shown` is a small
+    batch that samples are made from; the loop keeps it on the model's device.
     """
 
     turns: tuple[Turn, ...]
+    shown: Any = None
 
     def __init__(self, model: nn.Module, config: StageConfig, turns: tuple[Turn, ...]) -> None:
         super().__init__()
@@ -88,6 +109,6 @@ class Objective(nn.Module):
         """Tokens or samples in the batch, for the throughput."""
         raise NotImplementedError
 
-    def sample(self, seed: int) -> tuple[str, str] | None:
-        """(kind, text) that shows what the model can do by now, or None."""
+    def sample(self, seed: int) -> Sample | None:
+        """What the model can do by now, or None where there is nothing to show."""
         return None

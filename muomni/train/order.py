@@ -6,6 +6,8 @@ seen. Every epoch is a new permutation of all examples; steps take `effective_ba
 drop_last=True leaves out the few examples that do not fill an epoch's last step (others each time, as every epoch is
 shuffled anew); drop_last=False begins the next epoch's first step with them. Either way an epoch has
 `max(1, n_examples // effective_batch)` steps, as planned.
+
+Where examples have lengths, an epoch's order is made of batches of about equally long ones (`muomni.data.buckets`).
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+
+from muomni.data.buckets import Buckets
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Order:
     effective_batch: int
     seed: int
     drop_last: bool = True
+    lengths: tuple[float, ...] | None = None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -54,7 +59,7 @@ class Order:
         """The examples of step `step`; fewer than the effective batch only where the whole set is smaller."""
         if self.drop_last:
             epoch, k = divmod(step, self.steps_per_epoch)
-            chosen = _permutation(self.seed, epoch, self.n_examples)
+            chosen = self._epoch(epoch)
             chosen = chosen[k * self.effective_batch : (k + 1) * self.effective_batch]
             return [Place(epoch, int(index)) for index in chosen]
         positions = range(step * self.effective_batch, (step + 1) * self.effective_batch)
@@ -62,12 +67,25 @@ class Order:
 
     def _at(self, position: int) -> Place:
         epoch, k = divmod(position, self.n_examples)
-        return Place(epoch, int(_permutation(self.seed, epoch, self.n_examples)[k]))
+        return Place(epoch, int(self._epoch(epoch)[k]))
+
+    def _epoch(self, epoch: int) -> np.ndarray:
+        """The examples of an epoch in their order."""
+        if self.lengths is None:
+            return _permutation(self.seed, epoch, self.n_examples)
+        return _bucketed(self.seed, epoch, self.lengths, self.effective_batch)
 
     def micro_batches(self, step: int, batch_size: int, rank: int = 0, world: int = 1) -> list[list[Place]]:
         """The step's examples for one process, cut into micro-batches; the last may be smaller."""
         mine = self.step_places(step)[rank::world]
         return [mine[start : start + batch_size] for start in range(0, len(mine), batch_size)]
+
+
+@lru_cache(maxsize=2)
+def _bucketed(seed: int, epoch: int, lengths: tuple[float, ...], batch_size: int) -> np.ndarray:
+    """Full batches first, so that the steps' batches are the buckets' own."""
+    batches = Buckets(lengths, batch_size, seed=seed).batches(epoch)
+    return np.concatenate(sorted(batches, key=lambda batch: len(batch) < batch_size))
 
 
 @lru_cache(maxsize=2)

@@ -6,7 +6,7 @@ from types import TracebackType
 
 from tqdm.auto import tqdm
 
-from muomni.train.events import Event, Finished, Sampled, TrainEvent, Validated
+from muomni.train.events import Event, Finished, Noted, Sampled, TrainEvent, Validated
 
 
 class ProgressBar:
@@ -38,6 +38,8 @@ class ProgressBar:
             self._say(f"step {event.step}: validation {scores}{' (best)' if event.best else ''}")
         elif isinstance(event, Sampled):
             self._say(f"step {event.step}: {event.kind}: {event.text}")
+        elif isinstance(event, Noted):
+            self._say(event.text)
         elif isinstance(event, Finished):
             self._say(f"{event.reason} at step {event.step}")
 

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
-from muomni.config import StageConfig, ThinkerConfig
+from muomni.config import AudioEncConfig, OCRConfig, StageConfig, ThinkerConfig, VisionConfig
 from muomni.data.fingerprint import fingerprint
 from muomni.data.packed import split_rows, token_stream
+from muomni.data.sources import SOURCES
 from muomni.data.tokenizer import Tokenizer, load_or_train_tokenizer
 from muomni.errors import BAD_USAGE, UserError
+from muomni.infer.load import load_thinker
 from muomni.plan.schedule import training_examples
+from muomni.train.audio_enc import AudioEncObjective, utterances
 from muomni.train.checkpoint import RunFolder
-from muomni.train.events import Control, Listener
+from muomni.train.events import Control, Listener, Noted
 from muomni.train.loop import Result, Trainer
 from muomni.train.objective import Examples, Objective
+from muomni.train.ocr import OCRObjective, words
+from muomni.train.order import Place
 from muomni.train.parallel import join_processes
 from muomni.train.thinker import TextRows, ThinkerObjective
+from muomni.train.vision import VisionObjective, captioned
 
 
 @dataclass(frozen=True)
 class Task:
-    """What the loop needs to train one stage. `data` is the fingerprint of what it trains on."""
+    """What the loop needs to train one stage. `data` is the fingerprint of what it trains on, `notes` tell what of that
+    was left out."""
 
     objective: Objective
     train: Examples
     validation: Examples
     data: str
     tokenizer: Path | None = None
+    notes: Sequence[str] = ()
 
 
 def thinker_task(config: StageConfig) -> Task:
@@ -51,9 +59,54 @@ def thinker_task(config: StageConfig) -> Task:
     )
 
 
-def matching_tokenizer(config: ThinkerConfig) -> Tokenizer:
-    """The config's tokenizer, trained now if there is none; it must have as many pieces as the model has embeddings."""
-    tokenizer = load_or_train_tokenizer(config.tokenizer, config.train_text, config.vocab_size)
+def audio_enc_task(config: StageConfig) -> Task:
+    """Stage B on the config's speech and the Thinker's tokenizer."""
+    config = cast(AudioEncConfig, config)
+    tokenizer = matching_tokenizer(config)
+    train, validation, statistics, notes = utterances(config, tokenizer)
+    objective = AudioEncObjective(config, tokenizer, statistics, shown(validation, 3))
+    data = f"{fingerprint(config.train_csv)} {tokenizer.fingerprint}"
+    return Task(objective, train, validation, data, Path(config.tokenizer), notes)
+
+
+def vision_task(config: StageConfig) -> Task:
+    """Stage C on the config's pictures and captions, the Thinker's tokenizer, and the Thinker itself where it reads."""
+    config = cast(VisionConfig, config)
+    tokenizer = matching_tokenizer(config)
+    train, validation, notes = captioned(config, tokenizer)
+    thinker = None
+    if config.text_tower == "thinker":
+        thinker = load_thinker(config.thinker).model
+        if thinker.config.d_model != config.text_d_model:
+            raise UserError(
+                f"is {config.text_d_model}, but the Thinker in {config.thinker} is {thinker.config.d_model} wide",
+                field="text_d_model",
+                fix="Make them equal.",
+            )
+    objective = VisionObjective(config, tokenizer, shown(validation, 64), thinker)
+    data = f"{fingerprint(config.train_manifest)} {tokenizer.fingerprint}"
+    return Task(objective, train, validation, data, Path(config.tokenizer), notes)
+
+
+def ocr_task(config: StageConfig) -> Task:
+    """Stage G on the config's pictures of words."""
+    config = cast(OCRConfig, config)
+    train, validation, characters, notes = words(config)
+    objective = OCRObjective(config, characters, shown(validation, 6))
+    return Task(objective, train, validation, fingerprint(config.train_csv), None, notes)
+
+
+def shown(examples: Examples, n: int) -> Any:
+    """A batch of the first `n` examples, for samples; None where there are none."""
+    n = min(n, len(examples))
+    return examples.collate([examples[Place(0, index)] for index in range(n)]) if n else None
+
+
+def matching_tokenizer(config: ThinkerConfig | AudioEncConfig | VisionConfig) -> Tokenizer:
+    """The Thinker's tokenizer, trained now if there is none; it must have as many pieces as the model embeds."""
+    data = Path(config.tokenizer).parent.parent
+    text = config.train_text if isinstance(config, ThinkerConfig) else SOURCES["thinker"].first(data)
+    tokenizer = load_or_train_tokenizer(config.tokenizer, text or data / "text/tiny_corpus.txt", config.vocab_size)
     if tokenizer.vocab_size != config.vocab_size:
         raise UserError(
             f"is {config.vocab_size}, but {config.tokenizer} has {tokenizer.vocab_size} pieces",
@@ -63,7 +116,12 @@ def matching_tokenizer(config: ThinkerConfig) -> Tokenizer:
     return tokenizer
 
 
-TASKS: dict[str, Callable[[StageConfig], Task]] = {"thinker": thinker_task}
+TASKS: dict[str, Callable[[StageConfig], Task]] = {
+    "thinker": thinker_task,
+    "audio_enc": audio_enc_task,
+    "vision": vision_task,
+    "ocr": ocr_task,
+}
 """The stages that can be trained."""
 
 
@@ -98,6 +156,8 @@ def train(
         folder.clear()
     torch.manual_seed(config.seed)
     task = processes.one_first(lambda: make_task(config))
+    for note in task.notes if listener is not None and processes.first else ():
+        listener(Noted(note))  # type: ignore[misc]  # there is one
     trainer = Trainer(
         task.objective,
         task.train,

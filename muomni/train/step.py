@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from muomni.train.objective import Objective, Turn
-from muomni.train.optimizer import make_optimizer
+from muomni.train.optimizer import MUON, make_optimizers
 from muomni.train.parallel import Processes
 from muomni.train.precision import autocast
 
@@ -31,9 +31,13 @@ class Stepper:
         self.objective, self.module = objective, module
         self.config = objective.config
         self.device, self.processes = device, processes
+        kind = getattr(self.config, "optimizer", "adamw")
         self.optimizers = {
-            turn.name: make_optimizer(turn.parameters(objective.model), turn.lr, self.config.wd, turn.betas)
+            turn.name + suffix: optimizer
             for turn in objective.turns
+            for suffix, optimizer in make_optimizers(
+                turn.named_parameters(objective.model), turn.lr, self.config.wd, turn.betas, kind
+            ).items()
         }
 
     def step(self, micro: Sequence[Any], shares: Sequence[float], rate: Callable[[Turn], float], check: Check) -> None:
@@ -49,10 +53,11 @@ class Stepper:
         for turn in self.objective.turns:
             loss = self._accumulate(turn, micro, shares)
             check(turn, loss, self._clipped_norm(turn))
-            optimizer = self.optimizers[turn.name]
-            for group in optimizer.param_groups:
-                group["lr"] = rate(turn)
-            optimizer.step()
+            for name in (turn.name, turn.name + MUON):
+                if (optimizer := self.optimizers.get(name)) is not None:
+                    for group in optimizer.param_groups:
+                        group["lr"] = rate(turn)
+                    optimizer.step()
             self.objective.zero_grad(set_to_none=True)
 
     def _accumulate(self, turn: Turn, micro: Sequence[Any], shares: Sequence[float]) -> torch.Tensor:

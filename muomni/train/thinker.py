@@ -16,7 +16,7 @@ from muomni.data.packed import IGNORED, PackedTokens
 from muomni.data.tokenizer import Tokenizer
 from muomni.infer.generate import generate
 from muomni.models.thinker import Thinker
-from muomni.train.objective import Loss, Objective, Turn
+from muomni.train.objective import Loss, Objective, Sample, Turn
 from muomni.train.order import Place
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -27,6 +27,8 @@ class TextRows:
     """Rows of packed text as training examples."""
 
     rows: PackedTokens
+
+    lengths = None  # all rows are full
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -68,7 +70,7 @@ class ThinkerObjective(Objective):
     def units(self, batch: Batch) -> int:
         return batch[0].numel()
 
-    def sample(self, seed: int) -> tuple[str, str] | None:
+    def sample(self, seed: int) -> Sample | None:
         """A text that the model goes on with, at temperature 0.8."""
         if self.tokenizer is None:
             return None
@@ -84,4 +86,4 @@ class ThinkerObjective(Objective):
                 seed=seed,
             )
         )
-        return "text", self.prompt + self.tokenizer.decode(written)
+        return Sample("text", self.prompt + self.tokenizer.decode(written))

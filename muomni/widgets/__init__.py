@@ -1,4 +1,4 @@
-"""The panels of the notebooks: sliders on a config, a monitor on a training run. Loaded when first asked for."""
+"""The panels of the notebooks: a config's sliders, a manifest's rows, a run's monitor. Loaded when first asked for."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 PANELS = {
     "ConfigLab": "muomni.widgets.config_lab",
+    "DataBrowser": "muomni.widgets.data_browser",
     "TrainingMonitor": "muomni.widgets.training_monitor",
 }
 
-__all__ = ["ConfigLab", "TrainingMonitor"]
+__all__ = ["ConfigLab", "DataBrowser", "TrainingMonitor"]
 
 
 def __getattr__(name: str) -> Any:

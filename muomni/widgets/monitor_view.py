@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import accumulate
 
 from muomni.plan import GIB
+from muomni.train.events import Sampled
 from muomni.widgets.lab_view import cell
 from muomni.widgets.panel import failure_html
 from muomni.widgets.run_log import RunLog, duration, metrics_text
@@ -138,11 +140,19 @@ def samples(log: RunLog) -> str:
         return '<h4>Samples</h4><p class="mu-words">None yet: the first comes with the first validation.</p>'
     items = "".join(
         f'<li><span class="mu-small">step {sample.step:,} · {escape(sample.kind)}</span>'
-        f"<pre>{escape(sample.text)}</pre></li>"
+        f"{_picture(sample)}<pre>{escape(sample.text)}</pre></li>"
         for sample in reversed(log.samples)
     )
     scrolls = 'tabindex="0" data-lm-suppress-shortcuts="true"'  # by keyboard too, without moving the notebook
     return f'<h4>Samples, newest first</h4><ul class="mu-samples" {scrolls}>{items}</ul>'
+
+
+def _picture(sample: Sampled) -> str:
+    """A sample's picture, with its text as what it shows."""
+    if sample.picture is None:
+        return ""
+    data = base64.b64encode(sample.picture).decode()
+    return f'<img src="data:image/png;base64,{data}" alt="{escape(sample.text, quote=True)}">'
 
 
 def table(log: RunLog) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isfinite
 
-from muomni.train.events import Event, Finished, Sampled, Saved, TrainEvent, Validated
+from muomni.train.events import Event, Finished, Noted, Sampled, Saved, TrainEvent, Validated
 
 LONGEST_CURVE = 400
 MOST_SAMPLES = 6
@@ -56,6 +56,7 @@ class RunLog:
         self.samples: list[Sampled] = []
         self.saved: Saved | None = None
         self.finished: Finished | None = None
+        self.notes: list[str] = []
 
     def take(self, event: Event) -> None:
         """Note one event."""
@@ -73,6 +74,8 @@ class RunLog:
             self.samples = thin_samples(self.samples, event)
         elif isinstance(event, Saved):
             self.saved = event
+        elif isinstance(event, Noted):
+            self.notes.append(event.text)
         elif isinstance(event, Finished):
             self.finished = event
             self.state = event.reason
@@ -96,6 +99,7 @@ class RunLog:
             lines.append(f"Validation at step {self.scores.step:,}: {metrics_text(self.scores)}.")
         if self.best and self.best is not self.scores:
             lines.append(f"Best at step {self.best.step:,}: {metrics_text(self.best)}.")
+        lines += self.notes
         if self.saved:
             lines.append(f"Checkpoint of step {self.saved.step:,}: {self.saved.path}")
         return "\n".join(lines)

@@ -145,6 +145,68 @@ def legend(lines: Sequence[Line]) -> str:
     return f'<ul class="mu-legend">{items}</ul>'
 
 
+def histogram(values: Sequence[float], label: str, x_name: str, bins: int = 24, width: int = 440) -> str:
+    """How often each length occurs, as bars from 0 to the largest. `label` says in words what it shows."""
+    height, left, right, top, bottom = 150, 44, 14, 10, 30
+    high = max(max(values, default=0.0), 1e-9)
+    counts = [0] * bins
+    for value in values:
+        counts[min(bins - 1, int(value / high * bins))] += 1
+    most = max(1, max(counts))
+    across, up = (width - left - right) / bins, (height - top - bottom) / most
+    floor_y = height - bottom
+    parts = [f'<svg class="mu-svg" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label, True)}">']
+    for tick in nice_ticks(0, most, 3):
+        y = floor_y - tick * up
+        parts.append(
+            f'<line class="mu-grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="mu-tick" x="{left - 6}" y="{y:.1f}" dy=".32em" text-anchor="end">{short(tick, most)}</text>'
+        )
+    for index, count in enumerate(counts):
+        if count:
+            parts.append(
+                f'<rect class="mu-used" x="{left + index * across + 0.5:.1f}" y="{floor_y - max(1.0, count * up):.1f}" '
+                f'width="{across - 1:.1f}" height="{max(1.0, count * up):.1f}"><title>{high * index / bins:.4g} to '
+                f"{high * (index + 1) / bins:.4g} {escape(x_name)}: {count:,}</title></rect>"
+            )
+    parts.append(_below(0.0, high, x_name, left, width - right, height))
+    return "".join([*parts, "</svg>"])
+
+
+def framed_image(
+    source: str, label: str, *, x_high: float, x_name: str, y_high: int, y_name: str, width: int = 640
+) -> str:
+    """A picture (an address) as the ground of a chart that goes from 0 to `x_high` and, upwards, to `y_high`."""
+    height, left, right, top, bottom = 210, 44, 14, 10, 30
+    inner = height - top - bottom
+    parts = [
+        f'<svg class="mu-svg" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label, True)}">',
+        f'<image class="mu-mel" x="{left}" y="{top}" width="{width - left - right}" height="{inner}" '
+        f'preserveAspectRatio="none" href="{escape(source, True)}"/>',
+    ]
+    for tick in nice_ticks(0, y_high, 4):
+        y = height - bottom - tick / y_high * inner
+        parts.append(
+            f'<text class="mu-tick" x="{left - 6}" y="{y:.1f}" dy=".32em" text-anchor="end">{short(tick)}</text>'
+        )
+    parts.append(f'<text class="mu-tick" x="0" y="{height - 3}">{escape(y_name)}</text>')
+    parts.append(_below(0.0, x_high, x_name, left, width - right, height))
+    return "".join([*parts, "</svg>"])
+
+
+def _below(low: float, high: float, name: str, left: float, right: float, height: int) -> str:
+    """The axis below a picture, its ticks and what they count."""
+    parts = [f'<line class="mu-axis" x1="{left}" x2="{right}" y1="{height - 30}" y2="{height - 30}"/>']
+    for tick in nice_ticks(low, high, 5):
+        x = left + (tick - low) / (high - low) * (right - left)
+        anchor = "end" if x > right - 10 else "middle"
+        parts.append(
+            f'<text class="mu-tick" x="{x:.1f}" y="{height - 16}" text-anchor="{anchor}">{short(tick, high)}</text>'
+        )
+    parts.append(f'<text class="mu-tick" x="{right}" y="{height - 3}" text-anchor="end">{escape(name)}</text>')
+    return "".join(parts)
+
+
 @dataclass(frozen=True)
 class Segment:
     """One part of a stacked bar; `kind` is the index of its colour and pattern."""

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from muomni.data.download.matlab import MatlabError, read_text_fields
-from muomni.data.production import Row, Skipped, one_line
+from muomni.data.production import Row, one_line
+from muomni.data.skipped import Skipped
 from muomni.errors import UserError
 
 AGAIN = "Remove the set's folder and run the command again."

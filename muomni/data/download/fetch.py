@@ -20,7 +20,8 @@ from muomni.data.download.convert import FINISH, LAYOUTS
 from muomni.data.download.entry import RealSet, RemoteFile
 from muomni.data.download.transfer import transfer
 from muomni.data.places import MARKER, check_ours, check_space, put_in_place, read_marker
-from muomni.data.production import KINDS, Kind, Skipped, check_replaceable, read_record, spread, write_manifest
+from muomni.data.production import KINDS, Kind, check_replaceable, read_record, spread, write_manifest
+from muomni.data.skipped import Skipped
 from muomni.errors import UserError
 from muomni.files import write_json
 
@@ -157,7 +158,7 @@ def _convert(
     if kind.name == "text":
         return write_manifest(kind, out, itertools.islice(rows, limit), source, skipped)
     found = list(rows)
-    lost = sum(skipped.counts.values())
+    lost = skipped.rows
     if lost > MOST_SKIPPED * (len(found) + lost) and found:
         reason = next(iter(skipped.counts))
         raise UserError(

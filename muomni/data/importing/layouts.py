@@ -26,7 +26,7 @@ from muomni.data.importing.tables import (
     first_line,
     read_table,
 )
-from muomni.data.production import Skipped
+from muomni.data.skipped import Skipped
 from muomni.errors import UserError
 
 SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".opus")

@@ -20,7 +20,8 @@ from muomni.data.importing.layouts import BESIDE, Found, Item, Source, detect, l
 from muomni.data.importing.texts import read_documents
 from muomni.data.input_files import check_readable, file_status
 from muomni.data.places import MARKER, check_ours, check_space, put_in_place, read_marker
-from muomni.data.production import KINDS, Kind, Row, Skipped, check_replaceable, one_line, write_manifest
+from muomni.data.production import KINDS, Kind, Row, check_replaceable, one_line, write_manifest
+from muomni.data.skipped import Skipped
 from muomni.errors import UserError
 from muomni.files import os_reason, write_json
 
@@ -130,15 +131,15 @@ class _Taking:
         """Why `file` is no sound or picture, by its header; None where it is one."""
         try:
             if self.kind.folder == "audio":
-                import soundfile
+                from muomni.data.sound import sound_info
 
-                return None if soundfile.info(str(file)).frames else "a sound of no length"
-            from PIL import Image
+                sound_info(file)
+            else:
+                from muomni.data.pictures import picture_size
 
-            with Image.open(file) as image:
-                image.verify()
-        except Exception as error:  # decoders raise anything for a damaged file; it is counted and named
-            return f"cannot be read as {'sound' if self.kind.folder == 'audio' else 'picture'} ({type(error).__name__})"
+                picture_size(file)
+        except UserError as error:
+            return error.problem
         return None
 
     def _target(self, file: Path) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from muomni.data.importing.layouts import walk
-from muomni.data.production import Row, Skipped
+from muomni.data.production import Row
+from muomni.data.skipped import Skipped
 from muomni.errors import UserError
 
 END_OF_TEXT = "<|endoftext|>"

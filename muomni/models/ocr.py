@@ -1,0 +1,146 @@
+"""The reader: a ViT that sees a word, and a decoder that writes it letter by letter. Stage G.
+
+    pixels (B, 3, H, W) ─ ViT → memory (B, N, M)
+    characters so far (B, T) ─ embedding + place ─ blocks that also look at the memory ─ RMSNorm → (B, T, C)
+    ─ embeddingᵀ → logits (B, T, V)
+
+The encoder-decoder form of the first transformer (Vaswani et al. 2017), as in TrOCR (Li et al. 2021). Which characters
+there are is learned from the data and kept with the weights. Character 0 begins and ends a text; 1 stands for one
+that training never saw. Places are learned, not rotary: which letter is next says where to look, and that must be
+known absolutely. B, N, T, V: batch, patches, characters, vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from muomni.config import OCRConfig
+from muomni.errors import UserError
+from muomni.models.vision_encoder import ViT
+from muomni.nn.block import Block, initialise
+from muomni.nn.cache import KVCache
+from muomni.nn.loss import IGNORED
+from muomni.nn.norm import RMSNorm
+
+END, UNKNOWN = 0, 1
+N_SPECIAL = 2
+
+
+def dark_on_light(pixels: torch.Tensor) -> torch.Tensor:
+    """Every picture (3, H, W) in grey, equally bright and of equal contrast, dark ink on a light ground; 0 to 255.
+
+    Ink covers less than its ground, so it is on the longer side of the distribution of brightness (its third moment).
+    What colors a word is written in, and on what, is then the same to the reader.
+    """
+    z = pixels.float().mean(1)
+    z = z - z.mean((1, 2), keepdim=True)
+    z = z / z.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-3)
+    z = torch.where(z.pow(3).mean((1, 2), keepdim=True) > 0, -z, z)
+    return ((z.clamp(-3.5, 1.5) + 3.5) * 51)[:, None].expand(-1, 3, -1, -1)
+
+
+class OCR(nn.Module):
+    """Pictures of words to text.
+
+    Args:
+        config: the architecture's fields of `OCRConfig`.
+    """
+
+    codepoints: torch.Tensor
+
+    def __init__(self, config: OCRConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.decoder_d_model
+        self.register_buffer("codepoints", torch.zeros(config.n_characters, dtype=torch.int32))
+        self.vision = ViT(config, config.vision_d_model, config.vision_layers, config.vision_heads, config.vision_d_ff)
+        self.embedding = nn.Embedding(config.n_characters, width)
+        self.places = nn.Parameter(torch.randn(config.text_len, width))
+        self.blocks = nn.ModuleList(
+            Block(
+                width,
+                config.decoder_heads,
+                config.decoder_d_ff,
+                causal=True,
+                use_swiglu=False,
+                dropout=config.dropout,
+                d_memory=config.vision_d_model,
+                use_flash=config.use_flash,
+            )
+            for _ in range(config.decoder_layers)
+        )
+        self.norm = RMSNorm(width)
+        self.dropout = nn.Dropout(config.dropout)
+        initialise(self)
+
+    def set_characters(self, characters: Sequence[str]) -> None:
+        """Decide which characters can be written; at most n_characters - 2.
+
+        Raises:
+            UserError: there are more.
+        """
+        room = self.config.n_characters - N_SPECIAL
+        if len(characters) > room:
+            raise UserError(
+                f"is {self.config.n_characters}, but the texts have {len(characters)} different characters",
+                field="n_characters",
+                fix=f"Set it to at least {len(characters) + N_SPECIAL}.",
+            )
+        self.codepoints.zero_()
+        self.codepoints[N_SPECIAL : N_SPECIAL + len(characters)] = torch.tensor([ord(each) for each in characters])
+
+    @property
+    def characters(self) -> dict[str, int]:
+        """The number of every character that can be written."""
+        found = enumerate(self.codepoints.tolist())
+        return {chr(point): number for number, point in found if number >= N_SPECIAL and point}
+
+    def encode_text(self, text: str) -> list[int]:
+        """The numbers of a text's characters, without an end."""
+        known = self.characters
+        return [known.get(each, UNKNOWN) for each in text]
+
+    def decode_text(self, numbers: Sequence[int]) -> str:
+        """The text of numbers; a replacement character for one that is unknown."""
+        points = self.codepoints.tolist()
+        return "".join(chr(points[n]) if n >= N_SPECIAL and points[n] else "\ufffd" for n in numbers)
+
+    def look(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels (B, 3, H, W), 0 to 255, to the memory (B, N, M) that the decoder looks at."""
+        return self.vision(dark_on_light(pixels))
+
+    def forward(
+        self,
+        inputs: torch.Tensor,
+        memory: torch.Tensor,
+        *,
+        cache: KVCache | None = None,
+        memory_cache: KVCache | None = None,
+    ) -> torch.Tensor:
+        """Logits (B, T, V) of the character after each input.
+
+        Args:
+            inputs: (B, T), characters; the first of all is END.
+            memory: (B, N, M), see `look`.
+            cache: the inputs follow what is in it, and are added to it.
+            memory_cache: keeps the memory's keys and values, which are the same at every step.
+        """
+        start = 0 if cache is None else cache.length
+        x = self.dropout(self.embedding(inputs) + self.places[start : start + inputs.shape[1]])
+        for number, block in enumerate(self.blocks):
+            x = block(
+                x,
+                memory=memory,
+                cache=None if cache is None else cache.layers[number],
+                memory_cache=None if memory_cache is None else memory_cache.layers[number],
+            )
+        return F.linear(self.norm(x), self.embedding.weight)
+
+    def loss(self, pixels: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy in nats of `targets` (B, T), -100 where there is none, given the right text before."""
+        logits = self(inputs, self.look(pixels))
+        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)

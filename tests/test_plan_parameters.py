@@ -1,0 +1,113 @@
+"""The closed form of parameters against the built models: the shipped configs, and random valid ones."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import nn
+
+from muomni.config import AudioEncConfig, OCRConfig, StageConfig, ThinkerConfig, VisionConfig, read_config
+from muomni.models.audio_encoder import AudioEncoder
+from muomni.models.ocr import OCR
+from muomni.models.thinker import Thinker, n_parameters
+from muomni.models.vision_encoder import VisionModel
+from muomni.plan.parameters import count_parameters
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+MODELS: dict[str, Callable[[Any], nn.Module]] = {
+    "thinker": Thinker,
+    "audio_enc": AudioEncoder,
+    "vision": VisionModel,
+    "ocr": OCR,
+}
+
+
+def width(dice: random.Random) -> tuple[int, int, int]:
+    """(width, heads, feed-forward width) that go together."""
+    heads = dice.choice([1, 2, 3, 4])
+    return heads * dice.choice([8, 14, 16]), heads, dice.choice([8, 24, 64])
+
+
+def some_config(stage: str, dice: random.Random) -> StageConfig:
+    """A valid config of a stage, small enough to be built at once."""
+    (d, heads, ff), (d2, heads2, ff2) = width(dice), width(dice)
+    layers, layers2, vocab = dice.randint(1, 3), dice.randint(1, 3), dice.choice([266, 300, 511])
+    patch = dice.choice([2, 4, 8])
+    if stage == "thinker":
+        return ThinkerConfig(
+            vocab_size=vocab,
+            d_model=d,
+            n_heads=heads,
+            n_kv_heads=dice.choice([n for n in range(1, heads + 1) if heads % n == 0]),
+            n_layers=layers,
+            d_ff=ff,
+            use_swiglu=dice.random() < 0.5,
+            tie_embeddings=dice.random() < 0.5,
+            n_experts=dice.choice([0, 2, 4]),
+        )
+    if stage == "audio_enc":
+        return AudioEncConfig(
+            vocab_size=vocab,
+            d_model=d,
+            n_heads=heads,
+            n_layers=layers,
+            d_ff=ff,
+            n_mels=dice.choice([8, 40]),
+            downsample=dice.choice([1, 2, 3, 5, 6, 8, 12, 49]),
+        )
+    if stage == "vision":
+        return VisionConfig(
+            vocab_size=vocab,
+            img_size=patch * dice.choice([8, 16]),
+            patch=patch,
+            d_model=d,
+            n_heads=heads,
+            n_layers=layers,
+            d_ff=ff,
+            text_d_model=d2,
+            text_heads=heads2,
+            text_layers=layers2,
+            text_d_ff=ff2,
+            embed_dim=dice.choice([8, 20]),
+            learn_temperature=dice.random() < 0.5,
+        )
+    return OCRConfig(
+        img_size=patch * dice.choice([8, 16]),
+        patch=patch,
+        vision_d_model=d,
+        vision_heads=heads,
+        vision_layers=layers,
+        vision_d_ff=ff,
+        decoder_d_model=d2,
+        decoder_heads=heads2,
+        decoder_layers=layers2,
+        decoder_d_ff=ff2,
+        n_characters=dice.choice([4, 90]),
+    )
+
+
+@pytest.mark.parametrize("profile", ["nano", "tiny"])
+@pytest.mark.parametrize("stage", MODELS)
+def test_a_shipped_config_has_the_parameters_that_are_foretold(stage: str, profile: str) -> None:
+    config = read_config(CONFIGS / f"{stage}_{profile}.json").config
+    assert n_parameters(MODELS[stage](config)) == count_parameters(config)
+
+
+@pytest.mark.parametrize("stage", MODELS)
+def test_fifty_random_configs_have_the_parameters_that_are_foretold(stage: str) -> None:
+    dice = random.Random(stage)
+    for _ in range(50):
+        config = some_config(stage, dice)
+        assert n_parameters(MODELS[stage](config)) == count_parameters(config), config
+
+
+def test_a_frozen_thinker_s_parameters_are_not_the_vision_model_s() -> None:
+    thinker = Thinker(ThinkerConfig(vocab_size=300, d_model=32, n_heads=2, n_layers=1, d_ff=32))
+    config = VisionConfig(text_tower="thinker", text_d_model=32, img_size=32, patch=8, d_model=16, vocab_size=300)
+    model = VisionModel(config, thinker)
+    assert n_parameters(model) == count_parameters(config)
+    assert not any("thinker" in name for name in model.state_dict())
