@@ -33,7 +33,7 @@ import numpy as np
 
 from muomni.data.input_files import opened
 from muomni.data.manifests import Row, read_rows, text_columns, texts_of
-from muomni.data.skipped import MAX_SKIPPED, Skipped
+from muomni.data.skipped import FEW, MAX_SKIPPED, Skipped
 from muomni.errors import UserError
 
 TRAIN, VALIDATION = "train", "validation"
@@ -232,7 +232,8 @@ class Reader(Generic[T]):
             return example, self.read(example.path)
         except UserError as error:
             self.skipped.add(error.problem, _where(example.line, error))
-            self.skipped.check(self.max_skipped, at_end=True)  # training has no end to wait for
+            if self.skipped.tried >= FEW:
+                self.skipped.check(self.max_skipped, at_end=True)  # training has no end to wait for
             return None
 
     def __len__(self) -> int:
