@@ -98,7 +98,7 @@ def card(stage: str, profile: str, source: Path, run: Path, scores: dict[str, Sc
 | seed | {config.seed} |
 | config | `config.json` beside this file |
 | steps | {state["step"]:,}, batches of {config.effective_batch_size} |
-| time | {minutes / 60:.0f} minutes of training on two CPU cores |
+| time | {minutes / 60:.0f} minutes by the clock, one CPU thread beside other work |
 | command | `muomni train {stage} --config {CONFIG}` |
 | licence | MIT, as the project |
 

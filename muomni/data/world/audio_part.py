@@ -8,8 +8,8 @@
 | `asr_test_new_speakers.csv` | new sentences, by pseudo-speakers who never speak in training |
 | `tts_test.csv` | new sentences in the default voice |
 
-A sentence is of one split only, by its hash; those of one or two words ("blue.", "the ring.") and the single words of
-the Speech Commands are said in training by everyone. `words` holds a start and an end in seconds for every word.
+A sentence is of one split only, by its hash; those of one or two words ("blue.", "the ring."), those that name nothing
+("describe the picture.") and the single words of the Speech Commands are said in training by everyone. `words` holds a start and an end in seconds for every word.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from muomni.data.world.lexicon import SPOKEN, WORLD
 from muomni.data.world.splits import TEST, TRAIN, VALIDATION, scaled, split_of_sentence
 from muomni.data.world.text_part import grammar_fingerprint
 
-VERSION = 1
+VERSION = 2
 NEW_SPEAKERS = "test_new_speakers"
 N_DEFAULT = {TRAIN: 3_240, VALIDATION: 360, TEST: 300}
 N_SPEAKERS = {TRAIN: 3_960, VALIDATION: 440, TEST: 200, NEW_SPEAKERS: 300}
@@ -142,7 +142,7 @@ class AudioPart:
         says = {
             "held_out": {
                 "pairs": [list(pair) for pair in WORLD.held_out],
-                "sentences": "a sentence of three words or more is of one split only, by its hash",
+                "sentences": "a sentence of three words or more that names something is of one split only, by its hash",
                 "speakers": sorted({row["speaker"] for row in others[NEW_SPEAKERS]}),
             },
             "splits": {

@@ -90,7 +90,7 @@ class OtherEnginePart:
         says = {
             "held_out": {
                 "engine": "no training data is made by this synthesizer",
-                "sentences": "a sentence of three words or more is of one split only, by its hash",
+                "sentences": "a sentence of three words or more that names something is of one split only, by its hash",
                 "speakers": sorted({row["speaker"] for row in rows}),
             },
             "splits": {TABLE: {TEST: len(rows)}},

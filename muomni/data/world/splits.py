@@ -9,9 +9,13 @@ know: -log p remains the floor.)
 from __future__ import annotations
 
 import hashlib
+import re
+
+from muomni.data.world.lexicon import COLORS, NUMBERS, SHAPES, SIZES, SPOKEN
 
 TRAIN, VALIDATION, TEST, NEW_PAIRS = "train", "validation", "test", "test_new_pairs"
 SHARES = {TRAIN: 18, VALIDATION: 2, TEST: 1}
+NAMED = frozenset((*COLORS, *SHAPES, *SIZES, *NUMBERS, *SPOKEN))
 SHORT = 3
 """Sentences of fewer words ("blue.", "the ring.") are too few to be kept from training."""
 
@@ -33,5 +37,15 @@ def split_of(text: str) -> str:
 
 
 def split_of_sentence(sentence: str) -> str:
-    """The split of something said; what is very short belongs to training, where every voice may say it."""
-    return TRAIN if len(sentence.split()) < SHORT else split_of(sentence)
+    """The split of something said.
+
+    What is very short, or names nothing of the world ("describe the picture."), belongs to training, where every voice
+    may say it: there are few of these, they come again and again, and a word of theirs may occur nowhere else.
+    """
+    return split_of(sentence) if len(sentence.split()) >= SHORT and names_something(sentence) else TRAIN
+
+
+def names_something(sentence: str) -> bool:
+    """Whether a color, a shape, a size, a number or a word of the world is in it, one or several."""
+    words = re.findall("[a-z]+", sentence.lower())
+    return any(word in NAMED or word.removesuffix("s") in NAMED or word.removesuffix("es") in NAMED for word in words)
