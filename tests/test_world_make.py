@@ -15,7 +15,7 @@ import pytest
 from muomni.data.world import document_at, text_part
 from muomni.data.world.entropy import log_prob
 from muomni.data.world.make import make_text
-from muomni.data.world.splits import split_of
+from muomni.data.world.splits import names_something, split_of, split_of_sentence
 from muomni.errors import UserError
 
 SCALE = 0.02
@@ -146,3 +146,21 @@ def test_the_world_needs_neither_torch_nor_numpy_to_be_written() -> None:
         "print([name for name in ('torch', 'numpy') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "names"),
+    [
+        ("describe the picture.", False),
+        ("count the shapes.", False),
+        ("what do you see?", False),
+        ("count the crosses.", True),
+        ("is anything orange?", True),
+        ("the word tree is written there.", True),
+        ("how many big ones are there?", True),
+    ],
+)
+def test_only_what_names_something_of_the_world_can_be_held_out(sentence: str, names: bool) -> None:
+    """A word of a fixed phrase may occur nowhere else: were the phrase held out, the word would never be heard."""
+    assert names_something(sentence) == names
+    assert names or split_of_sentence(sentence) == "train"

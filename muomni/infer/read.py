@@ -42,7 +42,8 @@ def read_with_beam(model: OCR, pixels: torch.Tensor, width: int = 4) -> str:
     memory = model.look(pixels[None])
     inputs = torch.full((1, 1), END, device=pixels.device)
     sums = torch.zeros(1, device=pixels.device)
-    best, best_sum = list[int](), float("-inf")
+    best: list[int] = []
+    best_sum = float("-inf")
     for _ in range(model.config.text_len):  # places are learned for so many
         log_probs = model(inputs, memory.expand(len(inputs), -1, -1))[:, -1].float().log_softmax(-1)  # (beams, V)
         totals = sums[:, None] + log_probs
@@ -55,8 +56,6 @@ def read_with_beam(model: OCR, pixels: torch.Tensor, width: int = 4) -> str:
             break
         rows, characters = places // totals.shape[1], places % totals.shape[1]
         inputs = torch.cat((inputs[rows], characters[:, None]), 1)
-    else:
-        best = best or inputs[0, 1:].tolist()
     return model.decode_text(best)
 
 

@@ -9,7 +9,8 @@
 | `tts_test.csv` | new sentences in the default voice |
 
 A sentence is of one split only, by its hash; those of one or two words ("blue.", "the ring."), those that name nothing
-("describe the picture.") and the single words of the Speech Commands are said in training by everyone. `words` holds a start and an end in seconds for every word.
+("describe the picture.") and the single words of the Speech Commands are said in training by everyone. `words` holds a
+start and an end in seconds for every word.
 """
 
 from __future__ import annotations
