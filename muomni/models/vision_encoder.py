@@ -4,7 +4,8 @@
 
 As in CLIP (Radford et al. 2021), a picture and its caption meet in one space: the mean of the patch tokens and the mean
 of the caption's states, each through a matrix and scaled to length 1. There is no class token: the mean of the patches
-*is* the picture, so each patch's own likeness to a caption says how much it adds (`VisionModel.relevance`).
+*is* the picture, so the patches' own shares add up to its likeness to a caption (`VisionModel.relevance`); what stands
+where is another question, for a token knows of more than its own patch.
 B, N, C, E: batch, patches, width, width of the shared space.
 """
 
