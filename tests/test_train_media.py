@@ -13,11 +13,11 @@ from muomni.config import AudioEncConfig
 from muomni.data.ctc import fits
 from muomni.data.examples import Examples, Reader
 from muomni.errors import UserError
+from muomni.nn.padding import padded
 from muomni.train import media
 from muomni.train.audio_enc import varied
-from muomni.train.media import Kept, dice, leave_out, padded, tensor_bytes, vary_pictures
+from muomni.train.media import Kept, PictureReader, dice, leave_out, tensor_bytes, vary_pictures
 from muomni.train.order import Order, Place
-from muomni.train.vision import PictureReader
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from muomni.config import VisionConfig
-from muomni.infer.look import TrainedLooker
+from muomni.infer.look import TrainedLooker, caption_batch
 from muomni.models.vision_encoder import LARGEST_SCALE, VisionModel
-from muomni.train.vision import caption_batch
 
 SMALL = VisionConfig(
     img_size=32,

@@ -6,11 +6,12 @@ learner has trained: so the chapters can be read in any order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import torch
+from torch import nn
 
 from muomni.config import AudioEncConfig, OCRConfig, StageConfig, ThinkerConfig, VisionConfig
 from muomni.config.reading import read_json
@@ -26,6 +27,7 @@ from muomni.models.thinker import Thinker
 from muomni.models.vision_encoder import VisionModel
 
 Config = TypeVar("Config", bound=StageConfig)
+Model = TypeVar("Model", bound=nn.Module)
 
 WEIGHTS_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
@@ -79,13 +81,15 @@ def newest(stage: str, profile: str = "nano", runs: str | Path = "checkpoints") 
     return run if (run / "best.json").exists() else shipped(stage, profile)
 
 
-def _read(run: str | Path, which: str, kind: type[Config]) -> tuple[Path, Config, dict[str, torch.Tensor]]:
-    """A checkpoint's folder, its config of the wanted stage, and its weights."""
+def _load(run: str | Path, which: str, kind: type[Config], build: Callable[[Config], Model]) -> tuple[Path, Model]:
+    """A checkpoint's folder, and its model of the wanted stage, built and ready for use."""
     folder = checkpoint_folder(run, which)
     config, weights = read_model(folder)
     if not isinstance(config, kind):
         raise UserError(f"holds a model of stage {config.stage_name}, not of {kind.stage_name}", file=folder)
-    return folder, config, weights
+    model = build(config)
+    model.load_state_dict(weights)
+    return folder, model.eval()
 
 
 def load_thinker(run: str | Path, which: str = "best") -> TrainedThinker:
@@ -94,10 +98,8 @@ def load_thinker(run: str | Path, which: str = "best") -> TrainedThinker:
     Raises:
         UserError: the folder holds no whole Thinker.
     """
-    folder, config, weights = _read(run, which, ThinkerConfig)
-    model = Thinker(config)
-    model.load_state_dict(weights)
-    return TrainedThinker(model.eval(), Tokenizer.load(folder / TOKENIZER), folder)
+    folder, model = _load(run, which, ThinkerConfig, Thinker)
+    return TrainedThinker(model, Tokenizer.load(folder / TOKENIZER), folder)
 
 
 def load_listener(run: str | Path, which: str = "best") -> TrainedListener:
@@ -106,10 +108,8 @@ def load_listener(run: str | Path, which: str = "best") -> TrainedListener:
     Raises:
         UserError: the folder holds no whole audio encoder.
     """
-    folder, config, weights = _read(run, which, AudioEncConfig)
-    model = AudioEncoder(config)
-    model.load_state_dict(weights)
-    return TrainedListener(model.eval(), Tokenizer.load(folder / TOKENIZER), folder)
+    folder, model = _load(run, which, AudioEncConfig, AudioEncoder)
+    return TrainedListener(model, Tokenizer.load(folder / TOKENIZER), folder)
 
 
 def load_looker(run: str | Path, which: str = "best") -> TrainedLooker:
@@ -118,11 +118,12 @@ def load_looker(run: str | Path, which: str = "best") -> TrainedLooker:
     Raises:
         UserError: the folder holds no whole vision encoder, or the Thinker that reads its captions is not there.
     """
-    folder, config, weights = _read(run, which, VisionConfig)
-    thinker = load_thinker(config.thinker).model if config.text_tower == "thinker" else None
-    model = VisionModel(config, thinker)
-    model.load_state_dict(weights)
-    return TrainedLooker(model.eval(), Tokenizer.load(folder / TOKENIZER), folder)
+
+    def build(config: VisionConfig) -> VisionModel:
+        return VisionModel(config, load_thinker(config.thinker).model if config.text_tower == "thinker" else None)
+
+    folder, model = _load(run, which, VisionConfig, build)
+    return TrainedLooker(model, Tokenizer.load(folder / TOKENIZER), folder)
 
 
 def load_reader(run: str | Path, which: str = "best") -> TrainedReader:
@@ -131,7 +132,5 @@ def load_reader(run: str | Path, which: str = "best") -> TrainedReader:
     Raises:
         UserError: the folder holds no whole reader.
     """
-    folder, config, weights = _read(run, which, OCRConfig)
-    model = OCR(config)
-    model.load_state_dict(weights)
-    return TrainedReader(model.eval(), folder)
+    folder, model = _load(run, which, OCRConfig, OCR)
+    return TrainedReader(model, folder)

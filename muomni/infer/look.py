@@ -11,8 +11,16 @@ import torch
 from muomni.data.pictures import read_picture
 from muomni.data.tokenizer import Tokenizer
 from muomni.models.vision_encoder import VisionModel
+from muomni.nn.padding import padded, real_places
 
 BATCH = 128
+
+
+def caption_batch(captions: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Captions' pieces as one tensor (B, L), and which of them are real (B, L)."""
+    lengths = torch.tensor([len(each) for each in captions])
+    ids = padded(captions, 0)
+    return ids, real_places(lengths, ids.shape[1])
 
 
 @dataclass(frozen=True)
@@ -35,11 +43,7 @@ class TrainedLooker:
     def caption_ids(self, captions: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Captions' pieces (B, L), cut to text_len, and which of them are real (B, L)."""
         rows = [ids[: self.model.config.text_len] for ids in self.tokenizer.encode_batch(list(captions))]
-        lengths = torch.tensor([len(row) for row in rows])
-        ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.int64)
-        for row, numbers in zip(ids, rows, strict=True):
-            row[: len(numbers)] = torch.tensor(numbers)
-        return ids, torch.arange(ids.shape[1]) < lengths[:, None]
+        return caption_batch(rows)
 
     @torch.inference_mode()
     def embed_pictures(self, pictures: Sequence[str | Path | torch.Tensor]) -> torch.Tensor:

@@ -19,8 +19,9 @@ from muomni.config import AudioEncConfig
 from muomni.data.mel import MelStatistics
 from muomni.nn.attention import padding_bias
 from muomni.nn.block import Block, initialise
-from muomni.nn.convolution import Downsample, real_frames
+from muomni.nn.convolution import Downsample
 from muomni.nn.norm import RMSNorm, product_dtype
+from muomni.nn.padding import real_places
 from muomni.nn.rotary import Rotation, rotation
 
 THETA = 10000.0
@@ -76,7 +77,7 @@ class AudioEncoder(nn.Module):
     def normalize(self, mel: torch.Tensor, n_frames: torch.Tensor) -> torch.Tensor:
         """Log-mels (B, n_mels, T) with mean 0 and deviation 1 over the training set, and 0 behind their ends."""
         normal = (mel - self.mel_mean) / self.mel_deviation
-        return normal * real_frames(n_frames, mel.shape[2])[:, None]
+        return normal * real_places(n_frames, mel.shape[2])[:, None]
 
     def encode(self, x: torch.Tensor, n_frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """
@@ -90,7 +91,7 @@ class AudioEncoder(nn.Module):
         x, n_states = self.convolutions(x, n_frames)
         x = self.dropout(x.transpose(1, 2))  # (B, T', C)
         turn = self._turn(x)
-        bias = padding_bias(real_frames(n_states, x.shape[1])).to(product_dtype(x))
+        bias = padding_bias(real_places(n_states, x.shape[1])).to(product_dtype(x))
         for block in self.blocks:
             x = block(x, turn=turn, bias=bias)
         return self.norm(x), n_states

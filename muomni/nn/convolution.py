@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from muomni.nn.padding import real_places
 from muomni.plan.parameters import strides
 
 
@@ -32,12 +33,6 @@ class Downsample(nn.Module):
             nn.Conv1d(width, width, 2 * stride + 1, stride, padding=stride) for stride in self.strides
         )
 
-    def n_outputs(self, n_frames: torch.Tensor) -> torch.Tensor:
-        """How many outputs `n_frames` frames give, of any shape."""
-        for stride in self.strides:
-            n_frames = (n_frames + stride - 1) // stride
-        return n_frames
-
     def forward(self, x: torch.Tensor, n_frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """
         Args:
@@ -57,9 +52,4 @@ class Downsample(nn.Module):
 
 def _cleared(x: torch.Tensor, n_frames: torch.Tensor) -> torch.Tensor:
     """`x` (B, C, T) with 0 behind the first `n_frames` (B,) of each example."""
-    return x * real_frames(n_frames, x.shape[2])[:, None].to(x.dtype)
-
-
-def real_frames(n_frames: torch.Tensor, length: int) -> torch.Tensor:
-    """(B, length), True at the first `n_frames` (B,) of each example."""
-    return torch.arange(length, device=n_frames.device) < n_frames[:, None]
+    return x * real_places(n_frames, x.shape[2])[:, None].to(x.dtype)

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from muomni.config import AudioEncConfig
 from muomni.data.ctc import fits
-from muomni.data.examples import TRAIN, VALIDATION, Examples, Reader
+from muomni.data.examples import Examples, Reader
 from muomni.data.limits import limit_lengths
 from muomni.data.mel import LogMel, MelStatistics, n_frames
 from muomni.data.sound import read_sound, sound_info
@@ -27,7 +27,8 @@ from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError
 from muomni.infer.listen import greedy, stack_mels
 from muomni.models.audio_encoder import AudioEncoder
-from muomni.train.media import Kept, dice, leave_out, padded, tensor_bytes
+from muomni.nn.padding import padded
+from muomni.train.media import Kept, both_splits, dice, leave_out, tensor_bytes
 from muomni.train.objective import Loss, Objective, Sample, Turn
 from muomni.train.order import Place
 
@@ -133,12 +134,7 @@ def utterances(config: AudioEncConfig, tokenizer: Tokenizer) -> tuple[Utterances
     )
     notes.append(leave_out(fitting | ~short, "have more pieces than CTC can say in their frames", config.train_csv))
     usable = fitting & short
-    parts = []
-    for split in (TRAIN, VALIDATION):
-        rows = [row for row in examples.rows(split, config.val_split) if usable[row]] if config.val_split else []
-        if split == TRAIN and not config.val_split:
-            rows = [row for row in range(len(examples)) if usable[row]]
-        parts.append(np.array(rows, dtype=np.int64))
+    parts = [rows[usable[rows]] for rows in both_splits(examples, config.val_split)]
     train_media = Kept(reader, parts[0], tensor_bytes)
     few = range(0, len(train_media), max(1, len(train_media) // STATISTICS_FROM))
     statistics = MelStatistics.of(train_media.read(index)[2] for index in few)

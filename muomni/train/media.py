@@ -7,13 +7,14 @@ very same. Rows beyond a limit of length are left out with a line that says how 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 
-from muomni.data.examples import MAX_SKIPPED, Example, Reader
+from muomni.data.examples import MAX_SKIPPED, TRAIN, VALIDATION, Example, Examples, Reader
+from muomni.data.pictures import read_picture
 from muomni.errors import UserError
 from muomni.train.order import Place
 
@@ -72,12 +73,21 @@ def dice(seed: int, place: Place) -> np.random.Generator:
     return np.random.default_rng((seed, place.epoch, place.index))
 
 
-def padded(rows: Sequence[Sequence[int]], fill: int) -> torch.Tensor:
-    """Rows of numbers as one tensor (B, longest), filled up behind."""
-    table = torch.full((len(rows), max(1, *map(len, rows))), fill)
-    for row, numbers in zip(table, rows, strict=True):
-        row[: len(numbers)] = torch.tensor(numbers, dtype=torch.int64)
-    return table
+class PictureReader:
+    """Reads a file as bytes (3, side, side)."""
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+
+    def __call__(self, path: object) -> torch.Tensor:
+        return read_picture(path, self.side)  # type: ignore[arg-type]
+
+
+def both_splits(examples: Examples, val_split: float) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that train and those that validate; with a val_split of 0 all rows train."""
+    if not val_split:
+        return np.arange(len(examples)), np.arange(0)
+    return examples.rows(TRAIN, val_split), examples.rows(VALIDATION, val_split)
 
 
 def leave_out(fits: np.ndarray, why: str, manifest: object, most: float = MAX_SKIPPED) -> str:

@@ -15,12 +15,12 @@ import torch
 from muomni.config import OCRConfig
 from muomni.data.examples import Examples, Reader
 from muomni.infer.read import read_greedily
-from muomni.models.ocr import END, OCR, UNKNOWN
+from muomni.models.ocr import END, N_SPECIAL, OCR, UNKNOWN
 from muomni.nn.loss import IGNORED
-from muomni.train.media import Kept, dice, leave_out, padded, tensor_bytes, vary_pictures
+from muomni.nn.padding import padded
+from muomni.train.media import Kept, PictureReader, both_splits, dice, leave_out, tensor_bytes, vary_pictures
 from muomni.train.objective import Loss, Objective, Sample, Turn
 from muomni.train.order import Place
-from muomni.train.vision import PictureReader, both_splits
 
 VARIED = np.array([1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0])
 """How much of `max_warp` each variation takes: turn, scale (2), shift (2), contrast, brightness."""
@@ -75,7 +75,7 @@ def words(config: OCRConfig) -> tuple[Words, Words, list[str], list[str]]:
     notes = [leave_out(short, f"have {config.text_len} characters (text_len) or more", config.train_csv)]
     notes += [str(examples.skipped)] if examples.skipped.rows else []
     characters = sorted({each for text, fits in zip(texts, short, strict=True) if fits for each in text})
-    numbers = {each: number for number, each in enumerate(characters, start=2)}
+    numbers = {each: number for number, each in enumerate(characters, start=N_SPECIAL)}
     reader = Reader(examples, PictureReader(config.img_size))
     train, validation = (
         Words(Kept(reader, rows[short[rows]], tensor_bytes), numbers, config, varies)

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from muomni.config import VisionConfig
-from muomni.data.examples import TRAIN, VALIDATION, Examples, Reader
-from muomni.data.pictures import read_picture
+from muomni.data.examples import Examples, Reader
 from muomni.data.tokenizer import Tokenizer
+from muomni.infer.look import caption_batch
 from muomni.models.thinker import Thinker
 from muomni.models.vision_encoder import VisionModel
-from muomni.train.media import Kept, dice, padded, tensor_bytes, vary_pictures
+from muomni.train.media import Kept, PictureReader, both_splits, dice, tensor_bytes, vary_pictures
 from muomni.train.objective import Loss, Objective, Sample, Turn
 from muomni.train.order import Place
 
@@ -77,23 +77,6 @@ def caption_lengths(media: Kept[torch.Tensor], tokenizer: Tokenizer) -> np.ndarr
     return np.array([np.mean([next(each) for _ in some]) for some in texts], dtype=np.float32)
 
 
-def caption_batch(captions: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Captions' pieces as one tensor (B, L), and which of them are real (B, L)."""
-    lengths = torch.tensor([len(each) for each in captions])
-    ids = padded(captions, 0)
-    return ids, torch.arange(ids.shape[1]) < lengths[:, None]
-
-
-class PictureReader:
-    """Reads a file as bytes (3, side, side)."""
-
-    def __init__(self, side: int) -> None:
-        self.side = side
-
-    def __call__(self, path: object) -> torch.Tensor:
-        return read_picture(path, self.side)  # type: ignore[arg-type]
-
-
 def captioned(config: VisionConfig, tokenizer: Tokenizer) -> tuple[Captioned, Captioned, list[str]]:
     """The training and the validation set of a config's manifest, and what was left out.
 
@@ -107,13 +90,6 @@ def captioned(config: VisionConfig, tokenizer: Tokenizer) -> tuple[Captioned, Ca
         for rows, varies in zip(both_splits(examples, config.val_split), (True, False), strict=True)
     )
     return train, validation, [str(examples.skipped)] if examples.skipped.rows else []
-
-
-def both_splits(examples: Examples, val_split: float) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that train and those that validate; with a val_split of 0 all rows train."""
-    if not val_split:
-        return np.arange(len(examples)), np.arange(0)
-    return examples.rows(TRAIN, val_split), examples.rows(VALIDATION, val_split)
 
 
 class VisionObjective(Objective):
