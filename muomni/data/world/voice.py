@@ -199,11 +199,17 @@ def _phonemes(text: str) -> tuple[str, ...]:
 def _synthesizer() -> Any:
     """The synthesizer, its network with one more answer: the durations of the phonemes."""
     import onnx
+    import onnxruntime
     from hibari import Hibari
 
     model = onnx.load(_model_file())
     model.graph.output.append(onnx.helper.make_tensor_value_info(DURATIONS, onnx.TensorProto.FLOAT, None))
-    return Hibari(model=model.SerializeToString(), threads=1)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # every sentence has a length of its own: the arena would only grow
+    synthesizer = Hibari(model=str(_model_file()), threads=1)
+    synthesizer.sess = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    return synthesizer
 
 
 @lru_cache(maxsize=1)
