@@ -105,3 +105,34 @@ def test_a_text_without_an_end_is_cut_at_text_len() -> None:
         model.embedding.weight[END] = 0.0  # the end never wins against a large positive logit
         model.norm.weight.fill_(1.0)
     assert all(len(text) <= SMALL.text_len for text in read_greedily(model, pictures(4)))
+
+
+def test_ctc_reads_the_patches_column_by_column_and_leaves_out_texts_of_several_words() -> None:
+    model = OCR(SMALL.model_copy(update={"ctc_weight": 1.0}))
+    model.set_characters("ab ")
+    a, b, space = model.encode_text("ab ")
+    with torch.no_grad():
+        model.ctc_head.weight.copy_(20 * torch.eye(16)[: SMALL.n_characters])
+        model.ctc_head.bias.zero_()
+    # Rows of patches: [a, end], [end, b]: by columns a, end, end, b.
+    memory = torch.eye(16)[torch.tensor([[a, END, END, b]])]
+
+    def loss(*text: int) -> float:
+        return float(model.ctc_loss(memory, torch.tensor([[*text, END]])))
+
+    assert loss(a, b) < 0.01
+    assert loss(b, a) > 1
+    assert loss(a, space, b) == 0
+    swapped = memory[:, [0, 1, 3, 2]]  # by columns a, b, end, end
+    assert float(model.ctc_loss(swapped, torch.tensor([[a, b, END]]))) < 0.01
+
+
+def test_ctc_counts_in_training_only() -> None:
+    pixels, inputs, targets = pictures(2), torch.tensor([[END, 2], [END, 3]]), torch.tensor([[2, END], [3, END]])
+    losses = {}
+    for weight in (0.5, 1.0):
+        torch.manual_seed(0)
+        model = OCR(SMALL.model_copy(update={"ctc_weight": weight}))
+        losses[weight] = [float(model.train(mode).loss(pixels, inputs, targets)) for mode in (True, False)]
+    assert losses[0.5][1] == losses[1.0][1]
+    assert losses[1.0][0] - losses[1.0][1] == pytest.approx(2 * (losses[0.5][0] - losses[0.5][1]), rel=1e-4)

@@ -486,6 +486,9 @@ class OCRConfig(PictureConfig):
         high=0.9,
         step=0.01,
     )
+    ctc_weight: float = setting(
+        0.0, "Weight of a second loss, CTC on the patches, that teaches the encoder letters.", low=0.0, high=10.0, step=0.1
+    )
     train_csv: str = setting("data/ocr/production_ocr.csv", "CSV with the columns image,text.", group="data")
     image_root: str = setting("data/ocr", "Folder that the image paths start from.", group="data")
 

@@ -4,10 +4,17 @@
     characters so far (B, T) ─ embedding + place ─ blocks that also look at the memory ─ RMSNorm → (B, T, C)
     ─ embeddingᵀ → logits (B, T, V)
 
+    memory, column by column ─ linear → CTC over the patches (B, N, V), in training only
+
 The encoder-decoder form of the first transformer (Vaswani et al. 2017), as in TrOCR (Li et al. 2021). Which characters
 there are is learned from the data and kept with the weights. Character 0 begins and ends a text; 1 stands for one
 that training never saw. Places are learned, not rotary: which letter is next says where to look, and that must be
-known absolutely. B, N, T, V: batch, patches, characters, vocabulary.
+known absolutely.
+
+A decoder alone learns for long what words look likely, without looking: where to look is of no use before the encoder
+knows letters, and it learns none before it is looked at. A second loss ends that: CTC on the memory, the hybrid of
+Watanabe et al. 2017 (there for speech), which asks for the letters in order and for nothing about where.
+B, N, T, V: batch, patches, characters, vocabulary.
 """
 
 from __future__ import annotations
@@ -75,6 +82,8 @@ class OCR(nn.Module):
         )
         self.norm = RMSNorm(width)
         self.dropout = nn.Dropout(config.dropout)
+        if config.ctc_weight > 0:
+            self.ctc_head = nn.Linear(config.vision_d_model, config.n_characters)
         initialise(self)
 
     def set_characters(self, characters: Sequence[str]) -> None:
@@ -141,6 +150,32 @@ class OCR(nn.Module):
         return F.linear(self.norm(x), self.embedding.weight)
 
     def loss(self, pixels: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy in nats of `targets` (B, T), -100 where there is none, given the right text before."""
-        logits = self(inputs, self.look(pixels))
-        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
+        """Mean cross-entropy in nats of `targets` (B, T), -100 where there is none, given the right text before; in
+        training with `ctc_weight` times the CTC loss."""
+        memory = self.look(pixels)
+        logits = self(inputs, memory)
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORED)
+        if self.training and self.config.ctc_weight > 0:
+            loss = loss + self.config.ctc_weight * self.ctc_loss(memory, targets)
+        return loss
+
+    def ctc_loss(self, memory: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """CTC loss in nats a letter of the memory (B, N, M), with END as its blank.
+
+        The patches are read column by column, from the left; a text of several words may be written below each other,
+        which is another order: such texts are left out.
+        """
+        grid = self.vision.grid
+        columns = memory.unflatten(1, (grid, grid)).transpose(1, 2).flatten(1, 2)
+        n_letters = (targets > END).sum(1)
+        space = self.characters.get(" ", UNKNOWN)
+        one_word = (n_letters > 0) & (targets != space).all(1)
+        if not one_word.any():
+            return self.ctc_head(memory).sum() * 0
+        return F.ctc_loss(
+            self.ctc_head(columns[one_word]).float().log_softmax(-1).transpose(0, 1),
+            targets[one_word].clamp(min=END),
+            torch.full_like(n_letters[one_word], grid**2),
+            n_letters[one_word],
+            zero_infinity=True,
+        )

@@ -222,6 +222,7 @@ def ocr_parts(config: OCRConfig) -> Parts:
     return picture | {
         "characters": config.n_characters * width,
         "places": config.text_len * width,
+        "CTC head": (config.ctc_weight > 0) * (config.vision_d_model + 1) * config.n_characters,
         "decoder blocks": config.decoder_layers * layer + width,
     }
 
