@@ -27,7 +27,7 @@ from muomni.plan.schedule import WARMUP_PERCENT
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-TRAINABLE = ("thinker", "audio_enc", "vision", "ocr")
+TRAINABLE = ("thinker", "audio_enc", "vision", "talker", "ocr")
 Arguments = argparse.Namespace
 
 

@@ -29,6 +29,7 @@ DECIDES = {
     "thinker": ("excess", -1),
     "audio_enc": ("wer_new_sentences", -1),
     "vision": ("r_at_1", 1),
+    "talker": ("tts_wer", -1),
     "ocr": ("exact_new_words", 1),
 }
 """The metric that decides between two sets of weights, and whether more of it is better."""

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from torch import nn
 
-from muomni.config import AudioEncConfig, OCRConfig, StageConfig, ThinkerConfig, VisionConfig, read_config
+from muomni.config import AudioEncConfig, OCRConfig, StageConfig, TalkerConfig, ThinkerConfig, VisionConfig, read_config
 from muomni.models.audio_encoder import AudioEncoder
 from muomni.models.ocr import OCR
+from muomni.models.talker import Talker
 from muomni.models.thinker import Thinker, n_parameters
 from muomni.models.vision_encoder import VisionModel
 from muomni.plan.parameters import count_parameters
@@ -22,6 +23,7 @@ MODELS: dict[str, Callable[[Any], nn.Module]] = {
     "thinker": Thinker,
     "audio_enc": AudioEncoder,
     "vision": VisionModel,
+    "talker": Talker,
     "ocr": OCR,
 }
 
@@ -75,6 +77,24 @@ def some_config(stage: str, dice: random.Random) -> StageConfig:
             embed_dim=dice.choice([8, 20]),
             learn_temperature=dice.random() < 0.5,
         )
+    if stage == "talker":
+        return TalkerConfig(
+            vocab_size=vocab,
+            thinker_d_model=d2,
+            d_model=d,
+            n_heads=heads,
+            n_layers=layers,
+            d_ff=ff,
+            n_mels=dice.choice([8, 40]),
+            downsample=dice.choice([1, 2, 3, 5, 6, 8]),
+            n_codebooks=dice.randint(1, 4),
+            codebook_size=dice.choice([8, 50]),
+            codec_d_model=dice.choice([8, 24]),
+            codec_blocks=dice.randint(1, 3),
+            codec_dim=dice.choice([4, 10]),
+            predictor_d_model=dice.choice([8, 20]),
+            n_speakers=dice.choice([1, 5]),
+        )
     return OCRConfig(
         img_size=patch * dice.choice([8, 16]),
         patch=patch,
@@ -87,6 +107,7 @@ def some_config(stage: str, dice: random.Random) -> StageConfig:
         decoder_layers=layers2,
         decoder_d_ff=ff2,
         n_characters=dice.choice([4, 90]),
+        ctc_weight=dice.choice([0.0, 1.0]),
     )
 
 

@@ -379,6 +379,9 @@ class TalkerConfig(MelConfig, AttentionConfig):
         32000, "Pieces in the Thinker's tokenizer.", low=266, high=262_144, unit="pieces", scale="log"
     )
     thinker_d_model: int = setting(256, "Width of the Thinker's hidden states.", low=8, high=16_384, scale="log")
+    thinker: str = setting(
+        "checkpoints/thinker_tiny", "Run of the Thinker whose states say what the text means.", group="data"
+    )
     tokenizer: str = setting("data/text/tokenizer_tiny.model", "The Thinker's SentencePiece model.", group="data")
     tts_csv: str = setting("data/audio/tts.csv", "CSV with the columns text,wav.", group="data")
 
@@ -487,7 +490,11 @@ class OCRConfig(PictureConfig):
         step=0.01,
     )
     ctc_weight: float = setting(
-        0.0, "Weight of a second loss, CTC on the patches, that teaches the encoder letters.", low=0.0, high=10.0, step=0.1
+        0.0,
+        "Weight of a second loss, CTC on the patches, that teaches the encoder letters.",
+        low=0.0,
+        high=10.0,
+        step=0.1,
     )
     train_csv: str = setting("data/ocr/production_ocr.csv", "CSV with the columns image,text.", group="data")
     image_root: str = setting("data/ocr", "Folder that the image paths start from.", group="data")

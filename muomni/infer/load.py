@@ -13,16 +13,20 @@ from typing import TypeVar
 
 from torch import nn
 
-from muomni.config import AudioEncConfig, OCRConfig, StageConfig, ThinkerConfig, VisionConfig
+from muomni.config import AudioEncConfig, OCRConfig, StageConfig, TalkerConfig, ThinkerConfig, VisionConfig
 from muomni.config.reading import read_json
 from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError
 from muomni.infer.listen import TrainedListener
 from muomni.infer.look import TrainedLooker
 from muomni.infer.read import TrainedReader
+from muomni.infer.speak import TrainedTalker
+from muomni.infer.vocode import GriffinLim
 from muomni.models.audio_encoder import AudioEncoder
 from muomni.models.checkpoint import CONFIG, TOKENIZER, read_model
+from muomni.models.codec import Codec
 from muomni.models.ocr import OCR
+from muomni.models.talker import Talker
 from muomni.models.thinker import Thinker
 from muomni.models.vision_encoder import VisionModel
 
@@ -77,8 +81,16 @@ def newest(stage: str, profile: str = "nano", runs: str | Path = "checkpoints") 
     Raises:
         UserError: there is neither.
     """
-    run = Path(runs) / f"{stage}_{profile}"
-    return run if (run / "best.json").exists() else shipped(stage, profile)
+    return trained_or_shipped(Path(runs) / f"{stage}_{profile}", stage, profile)
+
+
+def trained_or_shipped(run: str | Path, stage: str, profile: str = "nano") -> Path:
+    """A run's folder where it has a best checkpoint, else the shipped weights of its stage.
+
+    Raises:
+        UserError: there is neither.
+    """
+    return Path(run) if (Path(run) / "best.json").exists() or (Path(run) / CONFIG).exists() else shipped(stage, profile)
 
 
 def _load(run: str | Path, which: str, kind: type[Config], build: Callable[[Config], Model]) -> tuple[Path, Model]:
@@ -134,3 +146,39 @@ def load_reader(run: str | Path, which: str = "best") -> TrainedReader:
     """
     folder, model = _load(run, which, OCRConfig, OCR)
     return TrainedReader(model, folder)
+
+
+def load_codec(run: str | Path, which: str = "best") -> Codec:
+    """A trained codec, from a run of its own or as the part of a Talker.
+
+    Raises:
+        UserError: the folder holds no whole codec.
+    """
+    folder = checkpoint_folder(run, which)
+    config, weights = read_model(folder)
+    if not isinstance(config, TalkerConfig):
+        raise UserError(f"holds a model of stage {config.stage_name}, not of {TalkerConfig.stage_name}", file=folder)
+    own = {name.removeprefix("codec."): t for name, t in weights.items() if name.startswith("codec.")}
+    codec = Codec(config)
+    codec.load_state_dict(own or weights)
+    return codec.eval()
+
+
+def load_talker(run: str | Path, which: str = "best") -> TrainedTalker:
+    """A trained Talker, ready to speak; its voice is Griffin-Lim's.
+
+    Raises:
+        UserError: the folder holds no whole Talker, or the Thinker that it was trained with is not there.
+    """
+    folder, model = _load(run, which, TalkerConfig, Talker)
+    config = model.config
+    for place in (Path(config.thinker), WEIGHTS_FOLDER / "nano" / "thinker"):
+        if (place / "best.json").exists() or (place / CONFIG).exists():
+            thinker = load_thinker(place).model
+            if model.knows(thinker):
+                return TrainedTalker(model, thinker, Tokenizer.load(folder / TOKENIZER), GriffinLim(config), folder)
+    raise UserError(
+        f"was trained with a Thinker that is neither in {config.thinker} nor among the weights that come with us",
+        file=folder,
+        fix="Train the Talker again, or put that Thinker back.",
+    )

@@ -5,6 +5,7 @@
 | `thinker` | stage A |
 | `transcribe` | stage B, the audio encoder |
 | `match` | stage C, the vision encoder |
+| `say` | stage D, the Talker |
 | `read` | stage G, the reader |
 """
 
@@ -22,12 +23,14 @@ from muomni.infer.load import (
     load_listener,
     load_looker,
     load_reader,
+    load_talker,
     load_thinker,
     newest,
     shipped,
 )
 from muomni.infer.look import TrainedLooker
 from muomni.infer.read import TrainedReader
+from muomni.infer.speak import TrainedTalker
 
 Sound = str | Path | torch.Tensor
 Picture = str | Path | torch.Tensor
@@ -72,6 +75,15 @@ class Omni:
     def reader(self) -> TrainedReader:
         """Stage G."""
         return load_reader(self.folder("ocr"))
+
+    @cached_property
+    def talker(self) -> TrainedTalker:
+        """Stage D."""
+        return load_talker(self.folder("talker"))
+
+    def say(self, text: str, voice: int = 0, seed: int = 0) -> torch.Tensor:
+        """A text as sound: samples (T,) at 16,000 a second."""
+        return self.talker.say(text, voice, seed=seed)
 
     def transcribe(self, audio: Sound, beam: int = 1) -> str:
         """What is said in a sound: a file, or samples (T,) at 16,000 a second."""

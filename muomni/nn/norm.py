@@ -59,7 +59,7 @@ class _RMSNorm(torch.autograd.Function):
         width = x.shape[-1]
         with torch.autocast(x.device.type, enabled=False):
             grad_x = grad.float() * x
-            rows = grad_x.view(-1, width)
+            rows = grad_x.reshape(-1, width)
             grad_weight = (scale.view(1, -1) @ rows).view(width)
             along = (rows @ weight.float()).view(scale.shape)  # sum of g w x in each row
             grad_x = (grad * weight).mul_(scale).sub_(x * (scale.pow(3) * along / width))

@@ -113,6 +113,10 @@ def vision_parts(config: VisionConfig) -> Parts:
     }
 
 
+TALKER_LONGEST = 32
+"""Frames that the Talker counts a token's time to."""
+
+
 def talker_parts(config: TalkerConfig) -> Parts:
     width, codec = config.d_model, config.codec_d_model
     residual = config.codec_blocks * (2 * (codec * codec * 3 + codec) + codec)
@@ -130,10 +134,12 @@ def talker_parts(config: TalkerConfig) -> Parts:
         + convolutions(codec, codec, config.downsample)
         + codec * config.n_mels
         + config.n_mels,
-        "inputs": (config.vocab_size + books * entries + config.n_speakers) * width + config.thinker_d_model * width,
+        "inputs": (config.vocab_size + TALKER_LONGEST + books * entries + config.n_speakers) * width
+        + 2 * width * width
+        + config.thinker_d_model * width,
         "blocks": blocks(config.n_layers, width, config.n_heads, config.d_ff),
         "first codebook and advance": width * entries + width,
-        "other codebooks": width * predictor + (books - 1) * entries * predictor * 2,
+        "other codebooks": width * predictor + (books - 1) * entries * predictor * 2 + 6 * predictor * predictor,
     }
 
 

@@ -10,7 +10,7 @@ Against learning the training voices by heart, three variations of every example
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jiwer
 import numpy as np
@@ -21,19 +21,17 @@ from muomni.config import AudioEncConfig
 from muomni.data.ctc import fits
 from muomni.data.examples import Examples, Reader
 from muomni.data.limits import limit_lengths
-from muomni.data.mel import LogMel, MelStatistics, n_frames
-from muomni.data.sound import read_sound, sound_info
+from muomni.data.mel import MelStatistics, n_frames
+from muomni.data.sound import sound_info
 from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError
 from muomni.infer.listen import greedy, stack_mels
 from muomni.models.audio_encoder import AudioEncoder
 from muomni.nn.padding import padded
-from muomni.train.media import Kept, both_splits, dice, leave_out, tensor_bytes
+from muomni.train.media import Kept, MelReader, both_splits, dice, leave_out, mel_statistics, tensor_bytes
 from muomni.train.objective import Loss, Objective, Sample, Turn
 from muomni.train.order import Place
 
-STATISTICS_FROM = 400
-"""Examples that the mean and the deviation of the mels are taken from."""
 WIDEST_TIME, WIDEST_BANDS = 0.1, 24
 """SpecAugment hides at most this share of the time at once, and so many of 128 bands."""
 
@@ -136,8 +134,7 @@ def utterances(config: AudioEncConfig, tokenizer: Tokenizer) -> tuple[Utterances
     usable = fitting & short
     parts = [rows[usable[rows]] for rows in both_splits(examples, config.val_split)]
     train_media = Kept(reader, parts[0], tensor_bytes)
-    few = range(0, len(train_media), max(1, len(train_media) // STATISTICS_FROM))
-    statistics = MelStatistics.of(train_media.read(index)[2] for index in few)
+    statistics = mel_statistics(train_media)
     train = Utterances(train_media, [targets[i] for i in parts[0]], examples.lengths[parts[0]], config, vary=statistics)
     validation = Utterances(
         Kept(reader, parts[1], tensor_bytes),
@@ -147,17 +144,6 @@ def utterances(config: AudioEncConfig, tokenizer: Tokenizer) -> tuple[Utterances
         vary=None,
     )
     return train, validation, statistics, [note for note in notes if note]
-
-
-class MelReader:
-    """Reads a file as the log-mel (n_mels, T) of a config, in half precision."""
-
-    def __init__(self, config: AudioEncConfig) -> None:
-        self.sample_rate = config.sample_rate
-        self.log_mel = LogMel(config)
-
-    def __call__(self, path: Any) -> torch.Tensor:
-        return self.log_mel(read_sound(path, self.sample_rate)).half()
 
 
 class AudioEncObjective(Objective):

@@ -8,17 +8,22 @@ very same. Rows beyond a limit of length are left out with a line that says how 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 
 from muomni.data.examples import MAX_SKIPPED, TRAIN, VALIDATION, Example, Examples, Reader
+from muomni.data.mel import LogMel, MelSettings, MelStatistics
 from muomni.data.pictures import read_picture
+from muomni.data.sound import read_sound
 from muomni.errors import UserError
 from muomni.train.order import Place
 
 T = TypeVar("T")
+
+STATISTICS_FROM = 400
+"""Examples that the mean and the deviation of a set's mels are taken from."""
 
 KEPT_BYTES = 2 << 30
 """Decoded examples are kept up to this much memory: a set that fits is decoded once, not once an epoch."""
@@ -71,6 +76,23 @@ def tensor_bytes(tensor: torch.Tensor) -> int:
 def dice(seed: int, place: Place) -> np.random.Generator:
     """What is random about one example of one epoch."""
     return np.random.default_rng((seed, place.epoch, place.index))
+
+
+class MelReader:
+    """Reads a file as the log-mel (n_mels, T) of a config, in half precision."""
+
+    def __init__(self, config: MelSettings) -> None:
+        self.sample_rate = config.sample_rate
+        self.log_mel = LogMel(config)
+
+    def __call__(self, path: Any) -> torch.Tensor:
+        return self.log_mel(read_sound(path, self.sample_rate)).half()
+
+
+def mel_statistics(media: Kept[torch.Tensor]) -> MelStatistics:
+    """Mean and deviation of log-mels, from `STATISTICS_FROM` of them spread over the set."""
+    few = range(0, len(media), max(1, len(media) // STATISTICS_FROM))
+    return MelStatistics.of(media.read(index)[2] for index in few)
 
 
 class PictureReader:

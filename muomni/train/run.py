@@ -9,22 +9,27 @@ from typing import Any, cast
 
 import torch
 
-from muomni.config import AudioEncConfig, OCRConfig, StageConfig, ThinkerConfig, VisionConfig
+from muomni.config import AudioEncConfig, OCRConfig, StageConfig, TalkerConfig, ThinkerConfig, VisionConfig
 from muomni.data.fingerprint import fingerprint
 from muomni.data.packed import split_rows, token_stream
 from muomni.data.sources import SOURCES
 from muomni.data.tokenizer import Tokenizer, load_or_train_tokenizer
 from muomni.errors import BAD_USAGE, UserError
-from muomni.infer.load import load_thinker
+from muomni.infer.load import load_codec, load_thinker, trained_or_shipped
+from muomni.models.talker import mark
+from muomni.models.thinker import Thinker
 from muomni.plan.schedule import training_examples
 from muomni.train.audio_enc import AudioEncObjective, utterances
 from muomni.train.checkpoint import RunFolder
+from muomni.train.codec import CodecObjective, Stretches
 from muomni.train.events import Control, Listener, Noted
 from muomni.train.loop import Result, Trainer
+from muomni.train.media import mel_statistics
 from muomni.train.objective import Examples, Objective
 from muomni.train.ocr import OCRObjective, words
 from muomni.train.order import Place
 from muomni.train.parallel import join_processes
+from muomni.train.talker import Speech, TalkerObjective
 from muomni.train.thinker import TextRows, ThinkerObjective
 from muomni.train.vision import VisionObjective, captioned
 
@@ -88,6 +93,47 @@ def vision_task(config: StageConfig) -> Task:
     return Task(objective, train, validation, data, Path(config.tokenizer), notes)
 
 
+def codec_config(config: StageConfig) -> StageConfig:
+    """The codec's own run, which comes before the Talker's and lies in its folder."""
+    config = cast(TalkerConfig, config)
+    steps = {"max_steps": config.codec_steps, "max_epochs": 1000}  # the steps decide
+    return config.model_copy(update=steps | {"save_dir": str(Path(config.save_dir) / "codec")})
+
+
+def codec_task(config: StageConfig) -> Task:
+    """Stage D's codec on the config's speech."""
+    config = cast(TalkerConfig, config)
+    speech = Speech(config, matching_tokenizer(config))
+    train, validation = (Stretches(media, config, media is speech.media[0]) for media in speech.media)
+    objective = CodecObjective(config, mel_statistics(train.media), shown(validation, 64))
+    return Task(objective, train, validation, fingerprint(config.tts_csv), None, speech.notes)
+
+
+def talker_task(config: StageConfig) -> Task:
+    """Stage D's Talker on the config's speech, the codec before it, the Thinker and its tokenizer."""
+    config = cast(TalkerConfig, config)
+    tokenizer = matching_tokenizer(config)
+    speech = Speech(config, tokenizer)
+    thinker = thinker_of(config)
+    codec = load_codec(Path(config.save_dir) / "codec", "last")
+    train, validation = speech.utterances(codec, thinker)
+    objective = TalkerObjective(config, codec, thinker, shown(validation, 1))
+    data = f"{fingerprint(config.tts_csv)} {tokenizer.fingerprint} {mark(thinker).tolist()}"
+    return Task(objective, train, validation, data, Path(config.tokenizer), speech.notes)
+
+
+def thinker_of(config: TalkerConfig) -> Thinker:
+    """The Thinker that a Talker listens to: the config's, or where it was not trained the one that comes with us."""
+    thinker = load_thinker(trained_or_shipped(config.thinker, "thinker")).model
+    if thinker.config.d_model != config.thinker_d_model:
+        raise UserError(
+            f"is {config.thinker_d_model}, but the Thinker in {config.thinker} is {thinker.config.d_model} wide",
+            field="thinker_d_model",
+            fix="Make them equal.",
+        )
+    return thinker
+
+
 def ocr_task(config: StageConfig) -> Task:
     """Stage G on the config's pictures of words."""
     config = cast(OCRConfig, config)
@@ -102,7 +148,7 @@ def shown(examples: Examples, n: int) -> Any:
     return examples.collate([examples[Place(0, index)] for index in range(n)]) if n else None
 
 
-def matching_tokenizer(config: ThinkerConfig | AudioEncConfig | VisionConfig) -> Tokenizer:
+def matching_tokenizer(config: ThinkerConfig | AudioEncConfig | VisionConfig | TalkerConfig) -> Tokenizer:
     """The Thinker's tokenizer, trained now if there is none; it must have as many pieces as the model embeds."""
     data = Path(config.tokenizer).parent.parent
     text = config.train_text if isinstance(config, ThinkerConfig) else SOURCES["thinker"].first(data)
@@ -120,9 +166,15 @@ TASKS: dict[str, Callable[[StageConfig], Task]] = {
     "thinker": thinker_task,
     "audio_enc": audio_enc_task,
     "vision": vision_task,
+    "talker": talker_task,
     "ocr": ocr_task,
 }
 """The stages that can be trained."""
+
+BEFORE: dict[str, tuple[Callable[[StageConfig], StageConfig], Callable[[StageConfig], Task]]] = {
+    "talker": (codec_config, codec_task)
+}
+"""What is trained before a stage itself, in a run of its own that goes on where it was, or is used when it is done."""
 
 
 def train(
@@ -150,6 +202,25 @@ def train(
         raise UserError(
             f"{config.stage_name} cannot be trained yet; these can: {', '.join(TASKS)}", exit_code=BAD_USAGE
         )
+    before = BEFORE.get(config.stage_name)
+    if before is not None:
+        its_config, make_first = before[0](config), before[1]
+        begun = RunFolder(its_config.save_dir).has_run and not replace
+        result = _fit(its_config, make_first, begun, replace, listener, control)
+        if result.reason != "finished":
+            return result
+    return _fit(config, make_task, resume, replace, listener, control)
+
+
+def _fit(
+    config: StageConfig,
+    make_task: Callable[[StageConfig], Task],
+    resume: bool,
+    replace: bool,
+    listener: Listener | None,
+    control: Control | None,
+) -> Result:
+    """One run of the loop."""
     processes = join_processes(config)
     folder = RunFolder(config.save_dir)
     if replace and processes.first:
