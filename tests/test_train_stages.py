@@ -1,4 +1,4 @@
-"""Stages B, C and G from end to end on a small world: trained, stopped, killed, resumed, loaded; faults in the data."""
+"""Stages B, C, D and G from end to end on a small world: trained, stopped, killed, resumed, loaded; faulty data."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ import pytest
 import soundfile
 import torch
 
-from muomni.config import STAGES, StageConfig
+from muomni.config import STAGES, StageConfig, ThinkerConfig
 from muomni.config.writing import new_file
 from muomni.data.tokenizer import train_tokenizer
 from muomni.data.world.make import make_world
 from muomni.errors import UserError
-from muomni.infer.load import load_listener, load_looker, load_reader
-from muomni.models.checkpoint import read_model
-from muomni.train.events import Control, Event, Noted, Sampled, TrainEvent, Validated
+from muomni.infer.load import load_codec, load_listener, load_looker, load_reader, load_talker
+from muomni.models.checkpoint import read_model, save_model
+from muomni.models.thinker import Thinker
+from muomni.train.events import Control, Event, Finished, Noted, Sampled, Saved, TrainEvent, Validated
 from muomni.train.run import train
 
 STEPS = 24
@@ -34,10 +35,14 @@ SIZES: dict[str, dict[str, Any]] = {
     "audio_enc": dict(d_model=16, n_layers=1, n_heads=2, d_ff=32, downsample=5, max_audio_seconds=8.0),
     "vision": dict(img_size=64, patch=16, d_model=16, n_layers=1, n_heads=2, d_ff=32)
     | dict(text_d_model=16, text_layers=1, text_heads=2, text_d_ff=32, embed_dim=16),
+    "talker": dict(d_model=16, n_layers=1, n_heads=2, d_ff=32, thinker_d_model=32, predictor_d_model=8)
+    | dict(codec_d_model=16, codec_blocks=1, codec_dim=4, n_codebooks=2, codebook_size=16, codec_steps=6),
     "ocr": dict(img_size=64, patch=16, vision_d_model=16, vision_layers=1, vision_heads=2, vision_d_ff=32)
     | dict(decoder_d_model=16, decoder_layers=1, decoder_heads=2, decoder_d_ff=32),
 }
 SMALL_STAGES = list(SIZES)
+CODEC_STEPS = 6
+METRICS = {"audio_enc": "wer", "vision": "r_at_1", "talker": "first_book_right", "ocr": "exact"}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +50,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small world, with a tokenizer."""
     folder = tmp_path_factory.mktemp("data")
     make_world(folder, scale=0.01, workers=1, progress=False)
-    train_tokenizer(folder / "text/tiny_corpus.txt", folder / "text/pieces.model", 400)
+    tokenizer = folder / "text/pieces.model"
+    train_tokenizer(folder / "text/tiny_corpus.txt", tokenizer, 400)
+    torch.manual_seed(0)
+    thinker = ThinkerConfig(d_model=32, n_layers=1, n_heads=2, n_kv_heads=1, d_ff=32, vocab_size=400, ctx_len=64)
+    save_model(folder / "thinker", Thinker(thinker).state_dict(), thinker, tokenizer)
     return folder
 
 
@@ -53,12 +62,19 @@ def config(stage: str, data: Path, save_dir: Path, **changes: Any) -> StageConfi
     files: dict[str, Any] = {
         "audio_enc": dict(train_csv=str(data / "audio/asr.csv")),
         "vision": dict(train_manifest=str(data / "images/annotations.json"), image_root=str(data / "images")),
+        "talker": dict(tts_csv=str(data / "audio/tts.csv"), thinker=str(data / "thinker")),
         "ocr": dict(train_csv=str(data / "ocr/ocr_train.csv"), image_root=str(data / "ocr")),
     }[stage]
     if stage != "ocr":
         files |= dict(tokenizer=str(data / "text/pieces.model"), vocab_size=400)
     settings = RUN | SIZES[stage] | files | dict(save_dir=str(save_dir)) | changes
     return STAGES[stage](**settings)
+
+
+def split_at_end(events: list[Event]) -> tuple[list[Event], list[Event]]:
+    """The events of a first run, and those of the one after it."""
+    end = 1 + next(n for n, event in enumerate(events) if isinstance(event, Finished))
+    return events[:end], events[end:]
 
 
 def weights_hash(run: Path) -> str:
@@ -71,10 +87,12 @@ def weights_hash(run: Path) -> str:
 def test_it_learns_shows_samples_and_can_be_loaded(stage: str, optimizer: str, data: Path, tmp_path: Path) -> None:
     events: list[Event] = []
     result = train(config(stage, data, tmp_path, optimizer=optimizer), listener=events.append)
+    if stage == "talker":  # first the codec's run, then its own
+        codec, events = split_at_end(events)
+        assert [event.step for event in codec if isinstance(event, Saved)][-1] == CODEC_STEPS
     losses = [event.loss for event in events if isinstance(event, TrainEvent)]
     assert result.step == STEPS and losses[-1] < losses[0]
-    metric = {"audio_enc": "wer", "vision": "r_at_1", "ocr": "exact"}[stage]
-    assert all(metric in event.metrics for event in events if isinstance(event, Validated))
+    assert all(METRICS[stage] in event.metrics for event in events if isinstance(event, Validated))
     samples = [event for event in events if isinstance(event, Sampled)]
     assert len(samples) == 2 and samples[-1].text
     assert (samples[-1].picture is None) == (stage == "audio_enc")
@@ -85,6 +103,13 @@ def test_it_learns_shows_samples_and_can_be_loaded(stage: str, optimizer: str, d
         picture = next((data / "images/images").glob("*.png"))
         chances = load_looker(tmp_path).choose(picture, ["a red circle.", "a blue star."])
         assert sum(chance for _, chance in chances) == pytest.approx(1, abs=1e-5)
+    elif stage == "talker":
+        talker = load_talker(tmp_path)
+        sound = talker.say("a red circle.")
+        assert len(sound) > 0 and sound.isfinite().all()
+        torch.testing.assert_close(torch.cat(list(talker.stream("a red circle."))), talker.mel("a red circle."))
+        copied = load_codec(tmp_path / "codec").state_dict()
+        assert all(torch.equal(tensor, copied[name]) for name, tensor in talker.model.codec.state_dict().items())
     else:
         assert len(load_reader(tmp_path).read(sorted((data / "ocr/images").glob("*.png"))[:3], beam=2)) == 3
 
@@ -155,7 +180,8 @@ def test_a_run_that_diverges_stops_with_the_step_and_keeps_the_last_checkpoint(
 
     def poisoned(self: Any, turn: Any) -> torch.Tensor:
         calls[0] += 1
-        return original(self, turn) * (float("nan") if calls[0] == 11 else 1.0)
+        poisoned_call = 11 + (CODEC_STEPS if stage == "talker" else 0)
+        return original(self, turn) * (float("nan") if calls[0] == poisoned_call else 1.0)
 
     monkeypatch.setattr(step_module.Stepper, "_clipped_norm", poisoned)
     with pytest.raises(UserError, match=r"step 11 cannot be taken.*The likely cause is .*step-000008"):
@@ -218,3 +244,28 @@ def test_the_frozen_thinker_can_read_the_captions_and_must_have_the_width_that_i
     looker = load_looker(tmp_path / "vision")
     assert not any(name.startswith("text.") for name in looker.model.state_dict())
     assert looker.embed_texts(["a red circle."]).shape == (1, 16)
+
+
+def test_a_talker_speaks_only_with_the_thinker_it_was_trained_with(data: Path, tmp_path: Path) -> None:
+    train(config("talker", data, tmp_path / "run", max_steps=1, warmup_steps=0))
+    assert load_talker(tmp_path / "run")
+    settings, weights = read_model(data / "thinker")
+    other = tmp_path / "other"
+    save_model(other, {name: tensor + 0.01 for name, tensor in weights.items()}, settings, data / "text/pieces.model")
+    changed, weights = read_model(tmp_path / "run" / "step-000001")
+    save_model(
+        tmp_path / "moved",
+        weights,
+        changed.model_copy(update={"thinker": str(other)}),
+        data / "text/pieces.model",
+    )
+    with pytest.raises(UserError, match="was trained with a Thinker that is neither in"):
+        load_talker(tmp_path / "moved")
+
+
+def test_speech_without_times_of_its_words_is_refused_when_common(data: Path, tmp_path: Path) -> None:
+    rows = (data / "audio/tts.csv").read_text().splitlines()
+    table = data / "audio" / "no_times.csv"
+    table.write_text("\n".join(",".join(row.split(",")[:5]) for row in rows) + "\n")
+    with pytest.raises(UserError, match=r"cannot be aligned \(no times of words\)"):
+        train(config("talker", data, tmp_path, tts_csv=str(table)))

@@ -362,6 +362,7 @@ class TalkerConfig(MelConfig, AttentionConfig):
         scale="log",
         group="codec",
     )
+    codec_lr: float = setting(1e-3, "Learning rate of the codec.", low=1e-7, high=1.0, scale="log", group="codec")
     commitment: float = setting(
         0.25, "Weight that keeps the encoder near its codes.", low=0.0, high=10.0, step=0.05, group="codec"
     )

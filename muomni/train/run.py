@@ -93,17 +93,25 @@ def vision_task(config: StageConfig) -> Task:
     return Task(objective, train, validation, data, Path(config.tokenizer), notes)
 
 
+TALKERS_OWN = (
+    *("d_model", "n_layers", "n_heads", "d_ff", "dropout", "predictor_d_model", "code_noise", "n_speakers"),
+    *("vocab_size", "thinker_d_model", "thinker", "tokenizer"),
+)
+"""Settings that the codec does not know: when they change, it need not be trained again."""
+
+
 def codec_config(config: StageConfig) -> StageConfig:
     """The codec's own run, which comes before the Talker's and lies in its folder."""
     config = cast(TalkerConfig, config)
-    steps = {"max_steps": config.codec_steps, "max_epochs": 1000}  # the steps decide
-    return config.model_copy(update=steps | {"save_dir": str(Path(config.save_dir) / "codec")})
+    changes: dict[str, Any] = {name: TalkerConfig.model_fields[name].default for name in TALKERS_OWN}
+    changes |= {"max_steps": config.codec_steps, "max_epochs": 1000, "lr": config.codec_lr}  # the steps decide
+    return config.model_copy(update=changes | {"save_dir": str(Path(config.save_dir) / "codec")})
 
 
 def codec_task(config: StageConfig) -> Task:
     """Stage D's codec on the config's speech."""
     config = cast(TalkerConfig, config)
-    speech = Speech(config, matching_tokenizer(config))
+    speech = Speech(config)
     train, validation = (Stretches(media, config, media is speech.media[0]) for media in speech.media)
     objective = CodecObjective(config, mel_statistics(train.media), shown(validation, 64))
     return Task(objective, train, validation, fingerprint(config.tts_csv), None, speech.notes)
@@ -113,10 +121,10 @@ def talker_task(config: StageConfig) -> Task:
     """Stage D's Talker on the config's speech, the codec before it, the Thinker and its tokenizer."""
     config = cast(TalkerConfig, config)
     tokenizer = matching_tokenizer(config)
-    speech = Speech(config, tokenizer)
+    speech = Speech(config)
     thinker = thinker_of(config)
     codec = load_codec(Path(config.save_dir) / "codec", "last")
-    train, validation = speech.utterances(codec, thinker)
+    train, validation = speech.utterances(codec, thinker, tokenizer)
     objective = TalkerObjective(config, codec, thinker, shown(validation, 1))
     data = f"{fingerprint(config.tts_csv)} {tokenizer.fingerprint} {mark(thinker).tolist()}"
     return Task(objective, train, validation, data, Path(config.tokenizer), speech.notes)
@@ -206,9 +214,10 @@ def train(
     if before is not None:
         its_config, make_first = before[0](config), before[1]
         begun = RunFolder(its_config.save_dir).has_run and not replace
-        result = _fit(its_config, make_first, begun, replace, listener, control)
+        result = _fit(its_config, make_first, begun or resume, replace, listener, control)
         if result.reason != "finished":
             return result
+        resume = resume and RunFolder(config.save_dir).has_run
     return _fit(config, make_task, resume, replace, listener, control)
 
 

@@ -79,14 +79,13 @@ class Speech:
 
     Args:
         config: the stage's settings.
-        tokenizer: makes pieces of the texts.
 
     Raises:
-        UserError: too many rows are broken, too long, or without times of their words.
+        UserError: too many rows are broken or too long, or there are more speakers than voices.
     """
 
-    def __init__(self, config: TalkerConfig, tokenizer: Tokenizer) -> None:
-        self.config, self.tokenizer = config, tokenizer
+    def __init__(self, config: TalkerConfig) -> None:
+        self.config = config
         examples = Examples.open(config.tts_csv, "wav", measure=lambda path: sound_info(path).seconds)
         self.notes = [str(examples.skipped)] if examples.skipped.rows else []
         short = examples.lengths <= config.max_audio_seconds
@@ -106,7 +105,7 @@ class Speech:
             )
         self.voices = {name: number for number, name in enumerate(names)}
 
-    def utterances(self, codec: Codec, thinker: Thinker) -> list[Utterances]:
+    def utterances(self, codec: Codec, thinker: Thinker, tokenizer: Tokenizer) -> list[Utterances]:
         """Training and validation set: every sound in codes, every text with the frames of its tokens.
 
         Raises:
@@ -121,7 +120,7 @@ class Speech:
                 codes = encode(codec, [mel.float() for _, _, mel in some])
                 for (at, example, _), own in zip(some, codes, strict=True):
                     try:
-                        spoken.append(self._one(example.text, example.values, own, thinker))
+                        spoken.append(self._one(example.text, example.values, own, thinker, tokenizer))
                     except UserError as error:
                         unfit[media.rows[at]] = True
                         why = error.problem
@@ -130,11 +129,13 @@ class Speech:
             self.notes.append(leave_out(~unfit, f"cannot be aligned ({why})", self.config.tts_csv))
         return found
 
-    def _one(self, text: str, values: dict[str, object], codes: torch.Tensor, thinker: Thinker) -> Spoken:
-        tokens = self.tokenizer.encode(text)
+    def _one(
+        self, text: str, values: dict[str, object], codes: torch.Tensor, thinker: Thinker, tokenizer: Tokenizer
+    ) -> Spoken:
+        tokens = tokenizer.encode(text)
         if not values.get("words"):
             raise UserError("no times of words", field="words")
-        pieces = [self.tokenizer.piece(token) for token in tokens]
+        pieces = [tokenizer.piece(token) for token in tokens]
         frame = self.config.hop_length * self.config.downsample / self.config.sample_rate
         starts = token_starts(pieces, read_times(str(values["words"])), frame, len(codes))
         return Spoken(
