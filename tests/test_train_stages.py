@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
 import random
@@ -18,10 +19,12 @@ import torch
 
 from muomni.config import STAGES, StageConfig, ThinkerConfig
 from muomni.config.writing import new_file
+from muomni.data.alignment import read_times
 from muomni.data.tokenizer import train_tokenizer
 from muomni.data.world.make import make_world
 from muomni.errors import UserError
-from muomni.infer.load import load_codec, load_listener, load_looker, load_reader, load_talker
+from muomni.infer.align import word_times
+from muomni.infer.load import load_codec, load_listener, load_looker, load_reader, load_talker, shipped
 from muomni.models.checkpoint import read_model, save_model
 from muomni.models.thinker import Thinker
 from muomni.train.events import Control, Event, Finished, Noted, Sampled, Saved, TrainEvent, Validated
@@ -263,9 +266,20 @@ def test_a_talker_speaks_only_with_the_thinker_it_was_trained_with(data: Path, t
         load_talker(tmp_path / "moved")
 
 
-def test_speech_without_times_of_its_words_is_refused_when_common(data: Path, tmp_path: Path) -> None:
-    rows = (data / "audio/tts.csv").read_text().splitlines()
+def test_speech_without_times_of_its_words_is_aligned(data: Path, tmp_path: Path) -> None:
+    with (data / "audio/tts.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
     table = data / "audio" / "no_times.csv"
-    table.write_text("\n".join(",".join(row.split(",")[:5]) for row in rows) + "\n")
-    with pytest.raises(UserError, match=r"cannot be aligned \(no times of words\)"):
-        train(config("talker", data, tmp_path, tts_csv=str(table)))
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["text", "wav"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    result = train(config("talker", data, tmp_path, tts_csv=str(table), max_steps=1, warmup_steps=0))
+    assert result.reason == "finished"
+    times = word_times(load_listener(shipped("audio_enc")), data / "audio" / rows[0]["wav"], rows[0]["text"])
+    known = read_times(rows[0]["words"])
+    assert len(times) == len(known)
+    assert (
+        max(abs(a - b) for found, right in zip(times, known, strict=True) for a, b in zip(found, right, strict=True))
+        < 0.6
+    )

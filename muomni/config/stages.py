@@ -383,6 +383,9 @@ class TalkerConfig(MelConfig, AttentionConfig):
     thinker: str = setting(
         "checkpoints/thinker_tiny", "Run of the Thinker whose states say what the text means.", group="data"
     )
+    aligner: str = setting(
+        "checkpoints/audio_enc_tiny", "Run of the audio encoder that times words where nobody noted them.", group="data"
+    )
     tokenizer: str = setting("data/text/tokenizer_tiny.model", "The Thinker's SentencePiece model.", group="data")
     tts_csv: str = setting("data/audio/tts.csv", "CSV with the columns text,wav.", group="data")
 

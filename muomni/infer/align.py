@@ -2,13 +2,14 @@
 
     sound ─ audio encoder → log-probabilities (T, V + 1) ─ the likeliest path that says the text → each word's times
 
-The text is known, so only the best way through it is sought (torchaudio's `forced_align`). CTC says a piece at one moment
-of it; between two pieces the border is halfway.
+The text is known, so only the best way through it is sought (torchaudio's `forced_align`). CTC says a piece at one
+moment of it; between two pieces the border is halfway.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def word_times(listener: TrainedListener, sound: str | Path | torch.Tensor, text
     pieces = listener.tokenizer.encode(text)
     logits, n_frames = listener.hear([sound])
     frames = int(n_frames[0])
-    doubled = sum(a == b for a, b in zip(pieces, pieces[1:], strict=False))
+    doubled = sum(a == b for a, b in pairwise(pieces))
     if not pieces or frames < len(pieces) + doubled:
         raise UserError(f"has {len(pieces)} pieces in {frames} frames: too few to be aligned", field="text")
     with torch.inference_mode():
@@ -49,4 +50,4 @@ def _between(
     said = np.array(spans, dtype=float)
     borders = np.concatenate((said[:1, 0], (said[:-1, 1] + said[1:, 0]) / 2, said[-1:, 1])) * seconds
     first = [*np.flatnonzero(starts_word), len(spans)]
-    return [(float(borders[a]), float(borders[b])) for a, b in zip(first, first[1:], strict=False)]
+    return [(float(borders[a]), float(borders[b])) for a, b in pairwise(first)]

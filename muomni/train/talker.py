@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +16,13 @@ import torch
 
 from muomni.config import TalkerConfig
 from muomni.data.alignment import read_times, token_starts
-from muomni.data.examples import Examples, Reader
+from muomni.data.examples import Example, Examples, Reader
 from muomni.data.sound import sound_info
 from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError
-from muomni.infer.listen import stack_mels
+from muomni.infer.align import word_times
+from muomni.infer.listen import TrainedListener, stack_mels
+from muomni.infer.load import load_listener, trained_or_shipped
 from muomni.infer.speak import at_frames, states_of
 from muomni.models.codec import Codec
 from muomni.models.talker import Script, Talker
@@ -120,7 +123,7 @@ class Speech:
                 codes = encode(codec, [mel.float() for _, _, mel in some])
                 for (at, example, _), own in zip(some, codes, strict=True):
                     try:
-                        spoken.append(self._one(example.text, example.values, own, thinker, tokenizer))
+                        spoken.append(self._one(example, own, codec, thinker, tokenizer))
                     except UserError as error:
                         unfit[media.rows[at]] = True
                         why = error.problem
@@ -129,21 +132,24 @@ class Speech:
             self.notes.append(leave_out(~unfit, f"cannot be aligned ({why})", self.config.tts_csv))
         return found
 
+    @cached_property
+    def aligner(self) -> TrainedListener:
+        """Times the words of recordings whose table does not."""
+        return load_listener(trained_or_shipped(self.config.aligner, "audio_enc"))
+
     def _one(
-        self, text: str, values: dict[str, object], codes: torch.Tensor, thinker: Thinker, tokenizer: Tokenizer
+        self, example: Example, codes: torch.Tensor, codec: Codec, thinker: Thinker, tokenizer: Tokenizer
     ) -> Spoken:
-        tokens = tokenizer.encode(text)
-        if not values.get("words"):
-            raise UserError("no times of words", field="words")
+        tokens, written = tokenizer.encode(example.text), example.values.get("words")
+        times = read_times(str(written)) if written else word_times(self.aligner, example.path, example.text)
         pieces = [tokenizer.piece(token) for token in tokens]
-        frame = self.config.hop_length * self.config.downsample / self.config.sample_rate
-        starts = token_starts(pieces, read_times(str(values["words"])), frame, len(codes))
+        starts = token_starts(pieces, times, codec.seconds_per_frame, len(codes))
         return Spoken(
             torch.tensor(tokens),
             torch.from_numpy(starts),
             states_of(thinker, tokens).half(),
             codes,
-            self.voices.get(str(values.get("speaker", "")), 0),
+            self.voices.get(str(example.values.get("speaker", "")), 0),
         )
 
 
