@@ -18,7 +18,7 @@ from muomni.errors import BAD_USAGE, UserError
 from muomni.infer.load import load_codec, load_thinker, trained_or_shipped
 from muomni.models.talker import mark
 from muomni.models.thinker import Thinker
-from muomni.plan.schedule import training_examples
+from muomni.plan.schedule import training_examples, warmup_steps
 from muomni.train.audio_enc import AudioEncObjective, utterances
 from muomni.train.checkpoint import RunFolder
 from muomni.train.codec import CodecObjective, Stretches
@@ -105,6 +105,7 @@ def codec_config(config: StageConfig) -> StageConfig:
     config = cast(TalkerConfig, config)
     changes: dict[str, Any] = {name: TalkerConfig.model_fields[name].default for name in TALKERS_OWN}
     changes |= {"max_steps": config.codec_steps, "max_epochs": 1000, "lr": config.codec_lr}  # the steps decide
+    changes["warmup_steps"] = warmup_steps(config.codec_steps)
     return config.model_copy(update=changes | {"save_dir": str(Path(config.save_dir) / "codec")})
 
 
