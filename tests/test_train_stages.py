@@ -27,7 +27,7 @@ from muomni.infer.align import word_times
 from muomni.infer.load import load_codec, load_listener, load_looker, load_reader, load_talker, shipped
 from muomni.models.checkpoint import read_model, save_model
 from muomni.models.thinker import Thinker
-from muomni.train.events import Control, Event, Finished, Noted, Sampled, Saved, TrainEvent, Validated
+from muomni.train.events import Began, Control, Event, Finished, Noted, Sampled, Saved, TrainEvent, Validated
 from muomni.train.run import train
 
 STEPS = 24
@@ -75,9 +75,9 @@ def config(stage: str, data: Path, save_dir: Path, **changes: Any) -> StageConfi
 
 
 def split_at_end(events: list[Event]) -> tuple[list[Event], list[Event]]:
-    """The events of a first run, and those of the one after it."""
-    end = 1 + next(n for n, event in enumerate(events) if isinstance(event, Finished))
-    return events[:end], events[end:]
+    """The events of the codec's part, and those of the Talker's."""
+    at = events.index(Began("talker"))
+    return events[:at], events[at:]
 
 
 def weights_hash(run: Path) -> str:
@@ -247,6 +247,15 @@ def test_the_frozen_thinker_can_read_the_captions_and_must_have_the_width_that_i
     looker = load_looker(tmp_path / "vision")
     assert not any(name.startswith("text.") for name in looker.model.state_dict())
     assert looker.embed_texts(["a red circle."]).shape == (1, 16)
+
+
+def test_the_codec_and_the_talker_are_told_as_two_parts_of_one_run(data: Path, tmp_path: Path) -> None:
+    """The codec's end is not the run's, and its warmup is no longer than its run."""
+    events: list[Event] = []
+    settings = config("talker", data, tmp_path, codec_steps=2, max_steps=3, warmup_steps=3, print_freq=1)
+    train(settings, listener=events.append)
+    told = [e.part if isinstance(e, Began) else e.step for e in events if isinstance(e, Began | TrainEvent | Finished)]
+    assert told == ["codec", 1, 2, "talker", 1, 2, 3, 3]
 
 
 def test_a_talker_speaks_only_with_the_thinker_it_was_trained_with(data: Path, tmp_path: Path) -> None:

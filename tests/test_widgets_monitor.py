@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from muomni.errors import UserError
-from muomni.train.events import Control, Event, Finished, Listener, Sampled, Saved, TrainEvent, Validated
+from muomni.train.events import Began, Control, Event, Finished, Listener, Sampled, Saved, TrainEvent, Validated
 from muomni.widgets import TrainingMonitor
 from muomni.widgets.monitor_view import smoothed
 from muomni.widgets.run_log import MOST_SAMPLES, Curve, RunLog, duration
@@ -286,3 +286,20 @@ def test_tick_labels_are_short(number: float, text: str) -> None:
 
 def test_a_chart_without_points_is_still_described() -> None:
     assert 'aria-label="nothing &quot;yet&quot;"' in chart([], 'nothing "yet"')
+
+
+def test_the_next_part_of_a_run_has_its_own_steps_and_curves_and_can_be_stopped() -> None:
+    def two_parts(listener: Listener, control: Control) -> None:
+        for part, steps in (("codec", 60), ("talker", 30)):
+            listener(Began(part))
+            for step in range(1, steps + 1):
+                listener(event(step, 2.0, steps))
+                if part == "talker" and step == 10:
+                    assert monitor.events.step == 10 and monitor.events.state == "running"
+                    monitor.act({"action": "stop"})
+                    assert control.stopping
+
+    monitor = TrainingMonitor(two_parts)
+    monitor.run(show=False)
+    assert [x for x, _ in monitor.events.loss] == list(range(1, 31))
+    assert "Next: the talker." in monitor.events.summary()

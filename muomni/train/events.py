@@ -75,13 +75,20 @@ class Finished:
 
 
 @dataclass(frozen=True)
+class Began:
+    """A stage that is trained in parts begins the next one: its steps are counted from 0, its losses are its own."""
+
+    part: str
+
+
+@dataclass(frozen=True)
 class Noted:
     """Something to know about the run before it begins, such as data that was left out."""
 
     text: str
 
 
-Event = Noted | TrainEvent | Validated | Sampled | Saved | Finished
+Event = Noted | Began | TrainEvent | Validated | Sampled | Saved | Finished
 
 
 class Listener(Protocol):

@@ -6,7 +6,7 @@ from types import TracebackType
 
 from tqdm.auto import tqdm
 
-from muomni.train.events import Event, Finished, Noted, Sampled, TrainEvent, Validated
+from muomni.train.events import Began, Event, Finished, Noted, Sampled, TrainEvent, Validated
 
 
 class ProgressBar:
@@ -22,8 +22,12 @@ class ProgressBar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+        self.bar = None
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, TrainEvent):
@@ -40,6 +44,9 @@ class ProgressBar:
             self._say(f"step {event.step}: {event.kind}: {event.text}")
         elif isinstance(event, Noted):
             self._say(event.text)
+        elif isinstance(event, Began):
+            self._close()
+            self._say(f"next: the {event.part}")
         elif isinstance(event, Finished):
             self._say(f"{event.reason} at step {event.step}")
 

@@ -22,7 +22,7 @@ from muomni.plan.schedule import training_examples, warmup_steps
 from muomni.train.audio_enc import AudioEncObjective, utterances
 from muomni.train.checkpoint import RunFolder
 from muomni.train.codec import CodecObjective, Stretches
-from muomni.train.events import Control, Listener, Noted
+from muomni.train.events import Began, Control, Event, Finished, Listener, Noted
 from muomni.train.loop import Result, Trainer
 from muomni.train.media import mel_statistics
 from muomni.train.objective import Examples, Objective
@@ -180,8 +180,8 @@ TASKS: dict[str, Callable[[StageConfig], Task]] = {
 }
 """The stages that can be trained."""
 
-BEFORE: dict[str, tuple[Callable[[StageConfig], StageConfig], Callable[[StageConfig], Task]]] = {
-    "talker": (codec_config, codec_task)
+BEFORE: dict[str, tuple[str, Callable[[StageConfig], StageConfig], Callable[[StageConfig], Task]]] = {
+    "talker": ("codec", codec_config, codec_task)
 }
 """What is trained before a stage itself, in a run of its own that goes on where it was, or is used when it is done."""
 
@@ -213,11 +213,19 @@ def train(
         )
     before = BEFORE.get(config.stage_name)
     if before is not None:
-        its_config, make_first = before[0](config), before[1]
+        part, make_config, make_first = before
+        its_config, tell = make_config(config), listener or (lambda event: None)
+
+        def not_the_end(event: Event) -> None:
+            if not (isinstance(event, Finished) and event.reason == "finished"):
+                tell(event)
+
+        tell(Began(part))
         begun = RunFolder(its_config.save_dir).has_run and not replace
-        result = _fit(its_config, make_first, begun or resume, replace, listener, control)
+        result = _fit(its_config, make_first, begun or resume, replace, not_the_end, control)
         if result.reason != "finished":
             return result
+        tell(Began(config.stage_name))
         resume = resume and RunFolder(config.save_dir).has_run
     return _fit(config, make_task, resume, replace, listener, control)
 

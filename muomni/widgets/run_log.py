@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isfinite
 
-from muomni.train.events import Event, Finished, Noted, Sampled, Saved, TrainEvent, Validated
+from muomni.train.events import Began, Event, Finished, Noted, Sampled, Saved, TrainEvent, Validated
 
 LONGEST_CURVE = 400
 MOST_SAMPLES = 6
@@ -47,6 +47,11 @@ class RunLog:
 
     def __init__(self) -> None:
         self.state = "not started"
+        self.notes: list[str] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing of the run, or of its next part, has been told."""
         self.last: TrainEvent | None = None
         self.loss = Curve()
         self.lr = Curve()
@@ -56,7 +61,6 @@ class RunLog:
         self.samples: list[Sampled] = []
         self.saved: Saved | None = None
         self.finished: Finished | None = None
-        self.notes: list[str] = []
 
     def take(self, event: Event) -> None:
         """Note one event."""
@@ -76,6 +80,9 @@ class RunLog:
             self.saved = event
         elif isinstance(event, Noted):
             self.notes.append(event.text)
+        elif isinstance(event, Began):
+            self.notes.append(f"Next: the {event.part}.")
+            self._begin()
         elif isinstance(event, Finished):
             self.finished = event
             self.state = event.reason
