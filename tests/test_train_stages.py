@@ -21,7 +21,7 @@ from muomni.config.writing import new_file
 from muomni.data.tokenizer import train_tokenizer
 from muomni.data.world.make import make_world
 from muomni.errors import UserError
-from muomni.infer.load import load_listener, load_looker, load_reader
+from muomni.infer.load import load_listener, load_looker, load_reader, load_vocoder
 from muomni.models.checkpoint import read_model
 from muomni.train.events import Control, Event, Noted, Sampled, TrainEvent, Validated
 from muomni.train.run import train
@@ -36,6 +36,8 @@ SIZES: dict[str, dict[str, Any]] = {
     | dict(text_d_model=16, text_layers=1, text_heads=2, text_d_ff=32, embed_dim=16),
     "ocr": dict(img_size=64, patch=16, vision_d_model=16, vision_layers=1, vision_heads=2, vision_d_ff=32)
     | dict(decoder_d_model=16, decoder_layers=1, decoder_heads=2, decoder_d_ff=32),
+    "vocoder": dict(head="istft", d_model=16, n_layers=1, d_disc=2, n_mels=40, max_audio_length=4096, lambda_stft=1.0)
+    | dict(rounds=1, lr_g=3e-3, lr_d=1e-4),
 }
 SMALL_STAGES = list(SIZES)
 
@@ -54,10 +56,13 @@ def config(stage: str, data: Path, save_dir: Path, **changes: Any) -> StageConfi
         "audio_enc": dict(train_csv=str(data / "audio/asr.csv")),
         "vision": dict(train_manifest=str(data / "images/annotations.json"), image_root=str(data / "images")),
         "ocr": dict(train_csv=str(data / "ocr/ocr_train.csv"), image_root=str(data / "ocr")),
+        "vocoder": dict(train_csv=str(data / "audio/tts.csv")),
     }[stage]
-    if stage != "ocr":
+    if stage not in ("ocr", "vocoder"):
         files |= dict(tokenizer=str(data / "text/pieces.model"), vocab_size=400)
     settings = RUN | SIZES[stage] | files | dict(save_dir=str(save_dir)) | changes
+    if stage == "vocoder":
+        settings.pop("lr")  # it has two
     return STAGES[stage](**settings)
 
 
@@ -73,7 +78,7 @@ def test_it_learns_shows_samples_and_can_be_loaded(stage: str, optimizer: str, d
     result = train(config(stage, data, tmp_path, optimizer=optimizer), listener=events.append)
     losses = [event.loss for event in events if isinstance(event, TrainEvent)]
     assert result.step == STEPS and losses[-1] < losses[0]
-    metric = {"audio_enc": "wer", "vision": "r_at_1", "ocr": "exact"}[stage]
+    metric = {"audio_enc": "wer", "vision": "r_at_1", "ocr": "exact", "vocoder": "mel_l1"}[stage]
     assert all(metric in event.metrics for event in events if isinstance(event, Validated))
     samples = [event for event in events if isinstance(event, Sampled)]
     assert len(samples) == 2 and samples[-1].text
@@ -85,6 +90,8 @@ def test_it_learns_shows_samples_and_can_be_loaded(stage: str, optimizer: str, d
         picture = next((data / "images/images").glob("*.png"))
         chances = load_looker(tmp_path).choose(picture, ["a red circle.", "a blue star."])
         assert sum(chance for _, chance in chances) == pytest.approx(1, abs=1e-5)
+    elif stage == "vocoder":
+        assert load_vocoder(tmp_path)(torch.zeros(11, 40)).shape == (10 * 256,)
     else:
         assert len(load_reader(tmp_path).read(sorted((data / "ocr/images").glob("*.png"))[:3], beam=2)) == 3
 

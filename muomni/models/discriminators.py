@@ -8,6 +8,7 @@ Each gives its scores and what its layers saw, for the feature-matching loss.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -59,7 +60,7 @@ class ScaleDiscriminator(nn.Module):
                 kernel,
                 stride,
                 padding=kernel // 2,
-                groups=groups,
+                groups=math.gcd(groups, a * width),
             )
             for number, (a, b, kernel, groups, stride) in enumerate(SCALE_LAYERS)
         )

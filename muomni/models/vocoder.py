@@ -1,6 +1,6 @@
 """Generators of the vocoder: a log-mel to sound.
 
-    hifigan  log-mel (B, T, n_mels) ─ conv 7 ─ 4 x [transposed conv, residual convs of width 3, 7, 11] ─ conv 7 → samples
+    hifigan  log-mel (B, T, n_mels) ─ conv 7 ─ 4 x [transposed conv, residual convs 3, 7, 11] ─ conv 7 → samples
     istft    log-mel (B, T, n_mels) ─ conv 7 ─ ConvNeXt blocks → log |STFT| and the phases' advances (B, T, bins) each
              ─ phases added up ─ inverse STFT, a few rounds of Griffin-Lim → samples
 
@@ -23,13 +23,12 @@ from torch import Tensor, nn
 
 from muomni.config import VocoderConfig
 from muomni.data.mel import MelSettings
+from muomni.nn.spectral import QUIETEST
 from muomni.plan.parameters import UPSAMPLING
 
 KERNELS = (3, 7, 11)
 DILATIONS = (1, 3, 5)
 SLOPE = 0.1
-QUIETEST = 1e-3
-"""Magnitudes below this are as good as silence: the STFT of the rounding to 16 bits is about 2e-4."""
 MEL_CENTER, MEL_SCALE = -5.0, 3.0
 MOMENTUM = 0.99
 

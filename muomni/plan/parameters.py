@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from math import gcd
 
 from muomni.config import (
     AudioEncConfig,
@@ -200,7 +201,7 @@ def vocoder_parts(config: VocoderConfig) -> Parts:
     period = sum(a * b * 5 + b for a, b in pairwise(channels_d)) + 32 * disc * 3 + 1
     scale = (
         sum(
-            (1 if n == 0 else a * disc) // groups * b * disc * kernel + b * disc
+            (1 if n == 0 else a * disc) // gcd(groups, a * disc) * b * disc * kernel + b * disc
             for n, (a, b, kernel, groups, _) in enumerate(SCALE_LAYERS)
         )
         + 32 * disc * 3

@@ -9,7 +9,15 @@ from typing import Any, cast
 
 import torch
 
-from muomni.config import AudioEncConfig, OCRConfig, StageConfig, TalkerConfig, ThinkerConfig, VisionConfig, VocoderConfig
+from muomni.config import (
+    AudioEncConfig,
+    OCRConfig,
+    StageConfig,
+    TalkerConfig,
+    ThinkerConfig,
+    VisionConfig,
+    VocoderConfig,
+)
 from muomni.data.fingerprint import fingerprint
 from muomni.data.packed import split_rows, token_stream
 from muomni.data.sources import SOURCES

@@ -30,14 +30,13 @@ from muomni.models.discriminators import (
     discriminator_loss,
     feature_matching_loss,
 )
-from muomni.models.vocoder import QUIETEST, InverseSTFT, make_generator, mel_filters
+from muomni.models.vocoder import InverseSTFT, make_generator, mel_filters
+from muomni.nn.spectral import QUIETEST, stft_distance
 from muomni.train.media import Kept, both_splits, dice, tensor_bytes
 from muomni.train.objective import Loss, Objective, Sample, Turn
 from muomni.train.order import Place
 
 BETAS = (0.8, 0.99)
-RESOLUTIONS = ((512, 128), (1024, 256), (2048, 512))
-"""(n_fft, hop) of the STFT distance."""
 
 
 class SoundReader:
@@ -90,21 +89,6 @@ def crops(config: VocoderConfig) -> tuple[Crops, Crops, list[str]]:
         for rows, varies in zip(both_splits(examples, config.val_split), (True, False), strict=True)
     )
     return train, validation, [str(examples.skipped)] if examples.skipped.rows else []
-
-
-def stft_distance(made: Tensor, true: Tensor) -> Tensor:
-    """Multi-resolution STFT distance (Yamamoto et al. 2020) of samples (..., T): spectral convergence and L1 of
-    log-magnitudes, mean over three resolutions."""
-    terms = []
-    for n_fft, hop in RESOLUTIONS:
-        window = torch.hann_window(n_fft, device=made.device)
-        a, b = (
-            torch.stft(x.float(), n_fft, hop, window=window, pad_mode="constant", return_complex=True).abs()
-            for x in (made, true)
-        )
-        terms.append((a - b).norm() / b.norm().clamp_min(QUIETEST))
-        terms.append(F.l1_loss(a.clamp_min(QUIETEST).log(), b.clamp_min(QUIETEST).log()))
-    return torch.stack(terms).sum() / len(RESOLUTIONS)
 
 
 def spectrum_loss(magnitudes: Tensor, turns: Tensor, true: Tensor) -> Tensor:
