@@ -15,6 +15,7 @@ T frames are centered at multiples of `hop_length`: they give (T - 1) hop_length
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -84,7 +85,7 @@ class HiFiGAN(nn.Module):
         x = self.first(((log_mel - MEL_CENTER) / MEL_SCALE).transpose(1, 2))
         for upsample, fuse in zip(self.upsample, self.fuse, strict=True):
             x = upsample(F.leaky_relu(x, SLOPE))
-            x = torch.stack([convs(x) for convs in fuse]).mean(0)  # type: ignore[union-attr]
+            x = torch.stack([convs(x) for convs in cast(nn.ModuleList, fuse)]).mean(0)
         samples = torch.tanh(self.last(F.leaky_relu(x, SLOPE)))[:, 0]
         begin = self.hop_length // 2  # a frame's samples lie around its center
         return samples[:, begin : begin + (log_mel.shape[1] - 1) * self.hop_length]

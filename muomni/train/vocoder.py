@@ -123,6 +123,7 @@ class VocoderObjective(Objective):
     """
 
     model: Vocoder
+    filters: Tensor
 
     def __init__(self, config: VocoderConfig, shown: Tensor | None = None) -> None:
         generator = Turn("generator", config.lr_g, ("generator.",), BETAS)
