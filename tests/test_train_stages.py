@@ -1,4 +1,4 @@
-"""Stages B, C, F and G from end to end on a small world: trained, stopped, killed, resumed, loaded; faults in the data."""
+"""Stages B, C, F and G from end to end on a small world: trained, stopped, killed, resumed, loaded; faulty data."""
 
 from __future__ import annotations
 
