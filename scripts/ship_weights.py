@@ -30,6 +30,7 @@ DECIDES = {
     "audio_enc": ("wer_new_sentences", -1),
     "vision": ("r_at_1", 1),
     "talker": ("tts_wer", -1),
+    "vocoder": ("pesq", 1),
     "ocr": ("exact_new_words", 1),
 }
 """The metric that decides between two sets of weights, and whether more of it is better."""
@@ -44,6 +45,7 @@ def ship(stage: str, run: Path, profile: str, data: Path) -> Path:
     """Write the weights of a run, and their card, into the package."""
     source = checkpoint_folder(run)
     _, weights = read_model(source)
+    weights = {name: t for name, t in weights.items() if not name.startswith("discriminators.")}
     target = WEIGHTS_FOLDER / profile / stage
     staging = target.with_name(f".{stage}.new")
     shutil.rmtree(staging, ignore_errors=True)
@@ -54,6 +56,8 @@ def ship(stage: str, run: Path, profile: str, data: Path) -> Path:
             if (source / name).exists():
                 shutil.copyfile(source / name, staging / name)
         scores = scores_of(stage, staging, data)
+        if stage == "vocoder":
+            must_beat_griffin_lim(run, scores)
         metric, sign = DECIDES[stage]
         if (target / CONFIG).exists():
             old = scores_of(stage, target, data)
@@ -66,6 +70,16 @@ def ship(stage: str, run: Path, profile: str, data: Path) -> Path:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def must_beat_griffin_lim(run: Path, scores: dict[str, Score]) -> None:
+    """Speaking takes the shipped vocoder wherever there is one: it must be worth it."""
+    for metric, sign in (("pesq", 1), ("stft", -1)):
+        if metric not in scores:
+            raise UserError(f"{metric} could not be measured", file=run, fix="Install the package pesq.")
+        own, bar = scores[metric].value, scores[f"{metric}_griffin_lim"].value
+        if sign * own <= sign * bar:
+            raise UserError(f"{metric} is {own:.3f}, Griffin-Lim's {bar:.3f}", file=run, fix="Train it for longer.")
 
 
 def scores_of(stage: str, folder: Path, data: Path) -> dict[str, Score]:

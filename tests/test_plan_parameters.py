@@ -10,13 +10,23 @@ from typing import Any
 import pytest
 from torch import nn
 
-from muomni.config import AudioEncConfig, OCRConfig, StageConfig, TalkerConfig, ThinkerConfig, VisionConfig, read_config
+from muomni.config import (
+    AudioEncConfig,
+    OCRConfig,
+    StageConfig,
+    TalkerConfig,
+    ThinkerConfig,
+    VisionConfig,
+    VocoderConfig,
+    read_config,
+)
 from muomni.models.audio_encoder import AudioEncoder
 from muomni.models.ocr import OCR
 from muomni.models.talker import Talker
 from muomni.models.thinker import Thinker, n_parameters
 from muomni.models.vision_encoder import VisionModel
 from muomni.plan.parameters import count_parameters
+from muomni.train.vocoder import Vocoder
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 MODELS: dict[str, Callable[[Any], nn.Module]] = {
@@ -24,6 +34,7 @@ MODELS: dict[str, Callable[[Any], nn.Module]] = {
     "audio_enc": AudioEncoder,
     "vision": VisionModel,
     "talker": Talker,
+    "vocoder": Vocoder,
     "ocr": OCR,
 }
 
@@ -94,6 +105,17 @@ def some_config(stage: str, dice: random.Random) -> StageConfig:
             codec_dim=dice.choice([4, 10]),
             predictor_d_model=dice.choice([8, 20]),
             n_speakers=dice.choice([1, 5]),
+        )
+    if stage == "vocoder":
+        weight = dice.choice([0.0, 1.0])
+        return VocoderConfig(
+            head=dice.choice(["hifigan", "istft"]),
+            d_model=dice.choice([8, 24]),
+            n_layers=layers,
+            d_disc=dice.choice([4, 8]),
+            n_mels=dice.choice([8, 40]),
+            lambda_adv=weight,
+            lambda_fm=weight,
         )
     return OCRConfig(
         img_size=patch * dice.choice([8, 16]),

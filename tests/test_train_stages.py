@@ -1,4 +1,4 @@
-"""Stages B, C, D and G from end to end on a small world: trained, stopped, killed, resumed, loaded; faulty data."""
+"""Stages B, C, D, F and G on a small world: trained, stopped, killed, resumed, loaded; faulty data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from muomni.data.tokenizer import train_tokenizer
 from muomni.data.world.make import make_world
 from muomni.errors import UserError
 from muomni.infer.align import word_times
-from muomni.infer.load import load_codec, load_listener, load_looker, load_reader, load_talker, shipped
+from muomni.infer.load import load_codec, load_listener, load_looker, load_reader, load_talker, load_vocoder, shipped
 from muomni.models.checkpoint import read_model, save_model
 from muomni.models.thinker import Thinker
 from muomni.train.events import Began, Control, Event, Finished, Noted, Sampled, Saved, TrainEvent, Validated
@@ -42,10 +42,12 @@ SIZES: dict[str, dict[str, Any]] = {
     | dict(codec_d_model=16, codec_blocks=1, codec_dim=4, n_codebooks=2, codebook_size=16, codec_steps=6),
     "ocr": dict(img_size=64, patch=16, vision_d_model=16, vision_layers=1, vision_heads=2, vision_d_ff=32)
     | dict(decoder_d_model=16, decoder_layers=1, decoder_heads=2, decoder_d_ff=32),
+    "vocoder": dict(head="istft", d_model=16, n_layers=1, d_disc=2, n_mels=40, max_audio_length=4096, lambda_stft=1.0)
+    | dict(rounds=1, lr_g=3e-3, lr_d=1e-4),
 }
 SMALL_STAGES = list(SIZES)
 CODEC_STEPS = 6
-METRICS = {"audio_enc": "wer", "vision": "r_at_1", "talker": "first_book_right", "ocr": "exact"}
+METRICS = {"audio_enc": "wer", "vision": "r_at_1", "talker": "first_book_right", "ocr": "exact", "vocoder": "mel_l1"}
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +69,13 @@ def config(stage: str, data: Path, save_dir: Path, **changes: Any) -> StageConfi
         "vision": dict(train_manifest=str(data / "images/annotations.json"), image_root=str(data / "images")),
         "talker": dict(tts_csv=str(data / "audio/tts.csv"), thinker=str(data / "thinker")),
         "ocr": dict(train_csv=str(data / "ocr/ocr_train.csv"), image_root=str(data / "ocr")),
+        "vocoder": dict(train_csv=str(data / "audio/tts.csv")),
     }[stage]
-    if stage != "ocr":
+    if stage not in ("ocr", "vocoder"):
         files |= dict(tokenizer=str(data / "text/pieces.model"), vocab_size=400)
     settings = RUN | SIZES[stage] | files | dict(save_dir=str(save_dir)) | changes
+    if stage == "vocoder":
+        settings.pop("lr")  # it has two
     return STAGES[stage](**settings)
 
 
@@ -113,6 +118,8 @@ def test_it_learns_shows_samples_and_can_be_loaded(stage: str, optimizer: str, d
         torch.testing.assert_close(torch.cat(list(talker.stream("a red circle."))), talker.mel("a red circle."))
         copied = load_codec(tmp_path / "codec").state_dict()
         assert all(torch.equal(tensor, copied[name]) for name, tensor in talker.model.codec.state_dict().items())
+    elif stage == "vocoder":
+        assert load_vocoder(tmp_path)(torch.zeros(11, 40)).shape == (10 * 256,)
     else:
         assert len(load_reader(tmp_path).read(sorted((data / "ocr/images").glob("*.png"))[:3], beam=2)) == 3
 
@@ -180,11 +187,12 @@ def test_a_run_that_diverges_stops_with_the_step_and_keeps_the_last_checkpoint(
     from muomni.train import step as step_module
 
     original, calls = step_module.Stepper._clipped_norm, [0]
+    # the vocoder's steps have two turns, and before the Talker's first comes the codec's last
+    eleventh = {"vocoder": 21, "talker": 11 + CODEC_STEPS}.get(stage, 11)
 
     def poisoned(self: Any, turn: Any) -> torch.Tensor:
         calls[0] += 1
-        poisoned_call = 11 + (CODEC_STEPS if stage == "talker" else 0)
-        return original(self, turn) * (float("nan") if calls[0] == poisoned_call else 1.0)
+        return original(self, turn) * (float("nan") if calls[0] == eleventh else 1.0)
 
     monkeypatch.setattr(step_module.Stepper, "_clipped_norm", poisoned)
     with pytest.raises(UserError, match=r"step 11 cannot be taken.*The likely cause is .*step-000008"):

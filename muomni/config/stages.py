@@ -447,6 +447,20 @@ class VocoderConfig(MelConfig):
     lambda_adv: float = setting(
         1.0, "Weight of the adversarial loss.", low=0.0, high=100.0, step=0.1, group="optimizer"
     )
+    lambda_stft: float = setting(
+        0.0,
+        "Weight of the STFT loss: magnitudes at three resolutions; for an inverse-STFT head, its spectrum's.",
+        low=0.0,
+        high=100.0,
+        step=0.1,
+        group="optimizer",
+    )
+    optimizer: Literal["adamw", "muon"] = setting(
+        "adamw", "AdamW, or Muon for the matrices inside the generator's blocks.", group="optimizer"
+    )
+    rounds: int = setting(
+        8, "Rounds of Griffin-Lim that make an inverse-STFT head's phases consistent.", low=0, high=60, step=1
+    )
     head: Literal["hifigan", "istft"] = setting(
         "hifigan", "Upsample by transposed convolutions, or predict a spectrum and invert it."
     )
@@ -463,6 +477,11 @@ class VocoderConfig(MelConfig):
         group="sound",
     )
     train_csv: str = setting("data/audio/production_tts.csv", "CSV with a wav column.", group="data")
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether there are discriminators: without a weight they would cost two thirds of a step for nothing."""
+        return self.lambda_adv > 0 or self.lambda_fm > 0
 
 
 class OCRConfig(PictureConfig):

@@ -13,15 +13,24 @@ from typing import TypeVar
 
 from torch import nn
 
-from muomni.config import AudioEncConfig, OCRConfig, StageConfig, TalkerConfig, ThinkerConfig, VisionConfig
+from muomni.config import (
+    AudioEncConfig,
+    OCRConfig,
+    StageConfig,
+    TalkerConfig,
+    ThinkerConfig,
+    VisionConfig,
+    VocoderConfig,
+)
 from muomni.config.reading import read_json
+from muomni.data.mel import MelSettings
 from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError
 from muomni.infer.listen import TrainedListener
 from muomni.infer.look import TrainedLooker
 from muomni.infer.read import TrainedReader
 from muomni.infer.speak import TrainedTalker
-from muomni.infer.vocode import GriffinLim
+from muomni.infer.vocode import GriffinLim, TrainedVocoder
 from muomni.models.audio_encoder import AudioEncoder
 from muomni.models.checkpoint import CONFIG, TOKENIZER, read_model
 from muomni.models.codec import Codec
@@ -29,6 +38,7 @@ from muomni.models.ocr import OCR
 from muomni.models.talker import Talker
 from muomni.models.thinker import Thinker
 from muomni.models.vision_encoder import VisionModel
+from muomni.models.vocoder import make_generator
 
 Config = TypeVar("Config", bound=StageConfig)
 Model = TypeVar("Model", bound=nn.Module)
@@ -165,7 +175,7 @@ def load_codec(run: str | Path, which: str = "best") -> Codec:
 
 
 def load_talker(run: str | Path, which: str = "best") -> TrainedTalker:
-    """A trained Talker, ready to speak; its voice is Griffin-Lim's.
+    """A trained Talker, ready to speak, with the best vocoder there is.
 
     Raises:
         UserError: the folder holds no whole Talker, or the Thinker that it was trained with is not there.
@@ -176,9 +186,43 @@ def load_talker(run: str | Path, which: str = "best") -> TrainedTalker:
         if (place / "best.json").exists() or (place / CONFIG).exists():
             thinker = load_thinker(place).model
             if model.knows(thinker):
-                return TrainedTalker(model, thinker, Tokenizer.load(folder / TOKENIZER), GriffinLim(config), folder)
+                return TrainedTalker(
+                    model, thinker, Tokenizer.load(folder / TOKENIZER), best_vocoder(config)[0], folder
+                )
     raise UserError(
         f"was trained with a Thinker that is neither in {config.thinker} nor among the weights that come with us",
         file=folder,
         fix="Train the Talker again, or put that Thinker back.",
     )
+
+
+def load_vocoder(run: str | Path, which: str = "best") -> TrainedVocoder:
+    """A trained vocoder: its generator alone.
+
+    Raises:
+        UserError: the folder holds no whole vocoder.
+    """
+    folder = checkpoint_folder(run, which)
+    config, weights = read_model(folder)
+    if not isinstance(config, VocoderConfig):
+        raise UserError(f"holds a model of stage {config.stage_name}, not of {VocoderConfig.stage_name}", file=folder)
+    generator = make_generator(config)
+    own = {name.removeprefix("generator."): t for name, t in weights.items() if name.startswith("generator.")}
+    generator.load_state_dict(own)
+    return TrainedVocoder(generator.eval(), config, folder)
+
+
+def best_vocoder(settings: MelSettings, profile: str = "nano") -> tuple[GriffinLim | TrainedVocoder, str]:
+    """The vocoder to speak with, and a line that says which it is and why.
+
+    Only weights that beat Griffin-Lim on held-out speech come with the package (`scripts/ship_weights.py` sees to it),
+    so they are taken where they are there and made for these mels; else Griffin-Lim.
+    """
+    try:
+        trained = load_vocoder(shipped("vocoder", profile))
+    except UserError:
+        return GriffinLim(settings), "Griffin-Lim: no trained vocoder comes with the package"
+    for name in ("sample_rate", "n_fft", "hop_length", "n_mels"):
+        if getattr(trained.settings, name) != getattr(settings, name):
+            return GriffinLim(settings), f"Griffin-Lim: the trained vocoder has another {name}"
+    return trained, "the trained vocoder, which scores better than Griffin-Lim"

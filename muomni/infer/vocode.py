@@ -1,4 +1,4 @@
-"""Sound from a log-mel without anything learned: Griffin-Lim.
+"""Sound from a log-mel: Griffin-Lim, with nothing learned, or a trained vocoder. Both: log-mel (T, n_mels) to samples.
 
     log-mel (T, n_mels) ─ exp ─ least squares → |STFT| (n_fft / 2 + 1, T) ─ Griffin-Lim → samples (T - 1) hop
 
@@ -8,10 +8,14 @@ keeping the magnitudes each time; with momentum (Perraudin et al. 2013) it takes
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import torch
 import torchaudio
 
 from muomni.data.mel import MelSettings
+from muomni.models.vocoder import HiFiGAN, InverseSTFT, mel_filters
 
 ITERATIONS = 60
 MOMENTUM = 0.99
@@ -30,16 +34,7 @@ class GriffinLim:
 
     def __init__(self, settings: MelSettings, iterations: int = ITERATIONS) -> None:
         self.settings, self.iterations = settings, iterations
-        bins = settings.n_fft // 2 + 1
-        filters = torchaudio.functional.melscale_fbanks(
-            bins,
-            0.0,
-            settings.sample_rate / 2,
-            settings.n_mels,
-            settings.sample_rate,
-            norm="slaney",
-            mel_scale="slaney",
-        )
+        filters = mel_filters(settings)
         self.filters = filters  # (bins, n_mels)
         self.inverse = torch.linalg.pinv(filters)  # (n_mels, bins)
         self.window = torch.hann_window(settings.n_fft)
@@ -70,3 +65,20 @@ class GriffinLim:
                 length=(log_mel.shape[0] - 1) * self.settings.hop_length,
                 rand_init=True,
             )
+
+
+@dataclass(frozen=True)
+class TrainedVocoder:
+    """A trained generator, and where it came from."""
+
+    generator: HiFiGAN | InverseSTFT
+    settings: MelSettings
+    folder: Path
+
+    @torch.no_grad()
+    def __call__(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """Log-mel (T, n_mels) to samples ((T - 1) hop_length,)."""
+        if log_mel.shape[0] < 2:
+            return torch.zeros(0)
+        samples: torch.Tensor = self.generator(log_mel.float()[None])[0]
+        return samples

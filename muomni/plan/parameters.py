@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from math import gcd
 
 from muomni.config import (
     AudioEncConfig,
@@ -168,6 +169,16 @@ def omni_parts(config: OmniSFTConfig) -> Parts:
 UPSAMPLING = (8, 8, 2, 2)
 PERIODS = (2, 3, 5, 7, 11)
 SCALES = 3
+SCALE_LAYERS = (
+    (1, 4, 15, 1, 1),
+    (4, 4, 41, 4, 2),
+    (4, 8, 41, 16, 2),
+    (8, 16, 41, 16, 4),
+    (16, 32, 41, 16, 4),
+    (32, 32, 41, 16, 1),
+    (32, 32, 5, 1, 1),
+)
+"""Of a scale discriminator: channels in and out (in `d_disc`), kernel, groups, stride."""
 
 
 def vocoder_parts(config: VocoderConfig) -> Parts:
@@ -188,27 +199,18 @@ def vocoder_parts(config: VocoderConfig) -> Parts:
         generator += channels * 7 + 1
     channels_d = [1, disc, 4 * disc, 16 * disc, 32 * disc, 32 * disc]
     period = sum(a * b * 5 + b for a, b in pairwise(channels_d)) + 32 * disc * 3 + 1
-    layers = (
-        (1, 4, 15, 1),
-        (4, 4, 41, 4),
-        (4, 8, 41, 16),
-        (8, 16, 41, 16),
-        (16, 32, 41, 16),
-        (32, 32, 41, 16),
-        (32, 32, 5, 1),
-    )
     scale = (
         sum(
-            (1 if n == 0 else a * disc) // groups * b * disc * kernel + b * disc
-            for n, (a, b, kernel, groups) in enumerate(layers)
+            (1 if n == 0 else a * disc) // gcd(groups, a * disc) * b * disc * kernel + b * disc
+            for n, (a, b, kernel, groups, _) in enumerate(SCALE_LAYERS)
         )
         + 32 * disc * 3
         + 1
     )
     return {
         "generator": generator,
-        "period discriminators": len(PERIODS) * period,
-        "scale discriminators": SCALES * scale,
+        "period discriminators": config.adversarial * len(PERIODS) * period,
+        "scale discriminators": config.adversarial * SCALES * scale,
     }
 
 

@@ -9,7 +9,15 @@ from typing import Any, cast
 
 import torch
 
-from muomni.config import AudioEncConfig, OCRConfig, StageConfig, TalkerConfig, ThinkerConfig, VisionConfig
+from muomni.config import (
+    AudioEncConfig,
+    OCRConfig,
+    StageConfig,
+    TalkerConfig,
+    ThinkerConfig,
+    VisionConfig,
+    VocoderConfig,
+)
 from muomni.data.fingerprint import fingerprint
 from muomni.data.packed import split_rows, token_stream
 from muomni.data.sources import SOURCES
@@ -32,6 +40,7 @@ from muomni.train.parallel import join_processes
 from muomni.train.talker import Speech, TalkerObjective
 from muomni.train.thinker import TextRows, ThinkerObjective
 from muomni.train.vision import VisionObjective, captioned
+from muomni.train.vocoder import VocoderObjective, crops
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,14 @@ def ocr_task(config: StageConfig) -> Task:
     return Task(objective, train, validation, fingerprint(config.train_csv), None, notes)
 
 
+def vocoder_task(config: StageConfig) -> Task:
+    """Stage F on the sound of the config's speech."""
+    config = cast(VocoderConfig, config)
+    train, validation, notes = crops(config)
+    objective = VocoderObjective(config, shown(validation, 1))
+    return Task(objective, train, validation, fingerprint(config.train_csv), None, notes)
+
+
 def shown(examples: Examples, n: int) -> Any:
     """A batch of the first `n` examples, for samples; None where there are none."""
     n = min(n, len(examples))
@@ -176,6 +193,7 @@ TASKS: dict[str, Callable[[StageConfig], Task]] = {
     "audio_enc": audio_enc_task,
     "vision": vision_task,
     "talker": talker_task,
+    "vocoder": vocoder_task,
     "ocr": ocr_task,
 }
 """The stages that can be trained."""
