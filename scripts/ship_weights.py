@@ -31,6 +31,7 @@ DECIDES = {
     "vision": ("r_at_1", 1),
     "talker": ("tts_wer", -1),
     "ocr": ("exact_new_words", 1),
+    "omni_sft": ("vqa", 1),
 }
 """The metric that decides between two sets of weights, and whether more of it is better."""
 

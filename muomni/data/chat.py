@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from muomni.data.tokenizer import Tokenizer
 
 USER, ASSISTANT, END, IMAGE, AUDIO = "<|user|>", "<|assistant|>", "<|end|>", "<|image|>", "<|audio|>"
+CAPTION, TRANSCRIBE, READ = "write a caption.", "write what is said.", "read the word."
+"""What is asked of a picture or a sound, where the data itself asks nothing."""
 PER_SECOND = 4.0
 """Positions that a second of sound or of video takes."""
 
@@ -95,9 +97,13 @@ class Row:
 
     def answer(self, text: str) -> None:
         """The model's turn, which is learned."""
-        self.mark(ASSISTANT)
+        self.ask()
         self._add([*self.tokenizer.encode(" " + text), self.tokenizer.special[END]], answer=self.n_answers)
         self.n_answers += 1
+
+    def ask(self) -> None:
+        """The model's turn begins: what follows is for it to write."""
+        self.mark(ASSISTANT)
 
     def cut(self, length: int, media: int) -> None:
         """Forget everything from token number `length` and medium number `media` on."""

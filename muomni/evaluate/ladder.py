@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from muomni.evaluate import audio_enc, ocr, talker, thinker, vision
+from muomni.evaluate import audio_enc, ocr, omni_sft, talker, thinker, vision
 from muomni.evaluate.material import Material, Unavailable
 from muomni.evaluate.rung import Ladder, Rung
 from muomni.evaluate.score import Score
@@ -19,6 +19,7 @@ LADDERS: dict[str, Ladder] = {
     "vision": vision.LADDER,
     "talker": talker.LADDER,
     "ocr": ocr.LADDER,
+    "omni_sft": omni_sft.LADDER,
 }
 
 
