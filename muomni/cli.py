@@ -83,7 +83,17 @@ def parser() -> Parser:
     )
     top.add_argument("--version", action="version", version=f"muomni {muomni.__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for add in (_add_data, _add_count, _add_update, _add_plan, _add_memory, _add_train, _add_eval, _add_chat, _add_doctor):
+    for add in (
+        _add_data,
+        _add_count,
+        _add_update,
+        _add_plan,
+        _add_memory,
+        _add_train,
+        _add_eval,
+        _add_chat,
+        _add_doctor,
+    ):
         add(commands)
     return top
 

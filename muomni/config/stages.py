@@ -425,7 +425,9 @@ class OmniSFTConfig(DecoderConfig, MelConfig):
         group="data",
     )
     thinker: str = setting(
-        "checkpoints/thinker_tiny", "Run of stage A that it starts from; without one, the shipped weights.", group="data"
+        "checkpoints/thinker_tiny",
+        "Run of stage A that it starts from; without one, the shipped weights.",
+        group="data",
     )
     audio_enc: str = setting(
         "checkpoints/audio_enc_tiny", "Run of stage B that it hears by; without one, the shipped weights.", group="data"

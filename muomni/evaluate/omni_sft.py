@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from muomni.data.chat import CAPTION, TRANSCRIBE
 from muomni.data.examples import Example
 from muomni.data.world.captions import read_caption, short_caption
 from muomni.data.world.facts import Facts
@@ -32,7 +33,6 @@ from muomni.evaluate.score import Score, mean_score
 from muomni.evaluate.truth import is_true
 from muomni.infer.chat import TrainedOmni
 from muomni.infer.load import load_omni
-from muomni.data.chat import CAPTION, TRANSCRIBE
 
 N_ASKED, N_CAPTIONS, N_SPOKEN, N_SAID = 500, 200, 400, 300
 READING = ("what does it say?", "what is the word?", "what word is written?", "read the word.")
@@ -132,7 +132,9 @@ def new_sentences(trained: TrainedOmni, material: Material) -> dict[str, Score]:
 def words(trained: TrainedOmni, material: Material) -> dict[str, Score]:
     rows = [row for row in material.rows("images/test.json", "image") if record_of(row).word is not None]
     few = material.spread(rows, N_CAPTIONS)
-    right = [float(trained.ask(READING[n % len(READING)], image=row.path) == _written(row)) for n, row in enumerate(few)]
+    right = [
+        float(trained.ask(READING[n % len(READING)], image=row.path) == _written(row)) for n, row in enumerate(few)
+    ]
     return {"read_word": mean_score(right, "test", material.seed, floor=1 / len(WORLD.words), ceiling=1.0)}
 
 

@@ -198,7 +198,9 @@ class TrainedOmni:
         pictures = [self.model.vision(pixels[None])[0] for each, pixels in both if each.kind == "picture"]
         sounds = [states for each, states in both if each.kind == "sound"]
         places = {
-            kind: [at for each in row.media if each.kind == kind for at in range(each.start, each.start + each.n_tokens)]
+            kind: [
+                at for each in row.media if each.kind == kind for at in range(each.start, each.start + each.n_tokens)
+            ]
             for kind in ("picture", "sound")
         }
         return Rows(

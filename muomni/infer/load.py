@@ -13,7 +13,15 @@ from typing import TypeVar
 
 from torch import nn
 
-from muomni.config import AudioEncConfig, OCRConfig, OmniSFTConfig, StageConfig, TalkerConfig, ThinkerConfig, VisionConfig
+from muomni.config import (
+    AudioEncConfig,
+    OCRConfig,
+    OmniSFTConfig,
+    StageConfig,
+    TalkerConfig,
+    ThinkerConfig,
+    VisionConfig,
+)
 from muomni.config.reading import read_json
 from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError

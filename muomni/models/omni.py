@@ -5,7 +5,8 @@
     sounds ─ audio encoder ─ projector (M, C) ───────┘
 
 As in LLaVA (Liu et al. 2023), a two-layer projector turns every patch and every 80 ms of sound into one vector as wide
-as a word's. Places follow the spirit of TMRoPE (Qwen2.5-Omni, 2025), in one dimension: see `muomni.data.chat`.
+as a word's. To a sound's vector comes the mean embedding of the pieces that stage B's CTC head hears in it: the two
+stages share one vocabulary, so most of that bridge is built already. Places follow the spirit of TMRoPE (Qwen2.5-Omni, 2025), in one dimension: see `muomni.data.chat`.
 B, T, C, V: rows, tokens, width, pieces; N, P: pictures, patches; M: frames of all sounds together.
 """
 
@@ -63,7 +64,6 @@ class OmniModel(nn.Module):
         self.config = config
         self.thinker = Thinker(config)  # type: ignore[arg-type]  # has the fields of a Thinker's config
         self.audio = AudioEncoder(audio_config(config))
-        self.audio.head = nn.Identity()  # type: ignore[assignment]  # states are what is read, not CTC's pieces
         self.vision = ViT(config, config.vision_d_model, config.vision_layers, config.vision_heads, config.vision_d_ff)
         initialise(self.vision)
         self.audio_projector = Projector(config.audio_d_model, config.d_model)
@@ -89,9 +89,18 @@ class OmniModel(nn.Module):
             flat = flat.index_copy(0, rows.picture_places, seen.to(x.dtype))
         if rows.sound_places.numel():
             heard = self.hear(rows.sounds, rows.sound_lengths) if rows.sounds.dim() == 3 else rows.sounds
-            heard = self.audio_projector(heard.to(x.dtype))
+            heard = self.words_heard(heard.to(x.dtype)) + self.audio_projector(heard.to(x.dtype))
             flat = flat.index_copy(0, rows.sound_places, heard.to(x.dtype))
         return flat.view_as(x)
+
+    def words_heard(self, states: torch.Tensor) -> torch.Tensor:
+        """States (M, width) as the words that CTC hears in them (M, C): the pieces' embeddings, as likely as each is.
+
+        A blank is no word and adds nothing. So the Thinker hears speech, from the first step on, as it reads; what is
+        not in the words, the projector tells it.
+        """
+        likely = self.audio.head(states).float().softmax(-1)[:, : self.audio.blank]
+        return likely.to(states.dtype) @ self.thinker.embedding.weight.to(states.dtype)
 
     def hear(self, mels: torch.Tensor, n_frames: torch.Tensor) -> torch.Tensor:
         """Log-mels (S, n_mels, T') and their lengths to the states (M, width) of all, one after the other."""

@@ -245,7 +245,8 @@ def collate(
     documents, trunks = padded([row.documents for row in rows], -1), padded([row.trunks for row in rows], -1)
     answers = torch.full(ids.shape, -1)
     first = 0
-    pictures, sounds, picture_places, sound_places = [], [], list[int](), list[int]()
+    pictures, sounds = list[torch.Tensor](), list[torch.Tensor]()
+    picture_places, sound_places = list[int](), list[int]()
     for number, (row, tasks, media) in enumerate(examples):
         positions[number, : len(row)] = torch.tensor(row.positions)
         told = torch.tensor(row.answers[1:])
@@ -380,7 +381,8 @@ def conversations(
                 spoken.setdefault(kept[1].reader.examples[int(row)].text, []).append(place)
         n = 0 if text is None else len(text)
         edge = int(n * (1 - config.val_split))
-        parts.append(Part(*kept, range(edge) if split == 0 else range(edge, n), spoken, signs))
+        seen, heard, written = kept
+        parts.append(Part(seen, heard, written, range(edge) if split == 0 else range(edge, n), spoken, signs))
     if not records:
         for task in ("picture_question", "spoken_question"):
             wanted[task] = _left_out(notes, task, wanted, f"{config.train_manifest} names no scene records")

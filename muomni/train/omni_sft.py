@@ -41,10 +41,9 @@ def beginning(config: OmniSFTConfig, tokenizer: Tokenizer) -> tuple[OmniModel, l
             file=config.tokenizer,
             fix="Train stage A with it, or use the Thinker's own tokenizer.model.",
         )
-    audio = {name: t for name, t in listener.model.state_dict().items() if not name.startswith("head.")}
     parts = (
         (model.thinker, thinker.model.state_dict(), thinker.folder),
-        (model.audio, audio, listener.folder),
+        (model.audio, listener.model.state_dict(), listener.folder),
         (model.vision, looker.model.vision.state_dict(), looker.folder),
     )
     for part, weights, folder in parts:

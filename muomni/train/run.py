@@ -9,7 +9,15 @@ from typing import Any, cast
 
 import torch
 
-from muomni.config import AudioEncConfig, OCRConfig, OmniSFTConfig, StageConfig, TalkerConfig, ThinkerConfig, VisionConfig
+from muomni.config import (
+    AudioEncConfig,
+    OCRConfig,
+    OmniSFTConfig,
+    StageConfig,
+    TalkerConfig,
+    ThinkerConfig,
+    VisionConfig,
+)
 from muomni.data.fingerprint import fingerprint
 from muomni.data.packed import split_rows, token_stream
 from muomni.data.sources import SOURCES
@@ -28,8 +36,8 @@ from muomni.train.loop import Result, Trainer
 from muomni.train.media import mel_statistics
 from muomni.train.objective import Examples, Objective
 from muomni.train.ocr import OCRObjective, words
-from muomni.train.order import Place
 from muomni.train.omni_sft import OmniObjective, beginning, rows_of
+from muomni.train.order import Place
 from muomni.train.parallel import join_processes
 from muomni.train.talker import Speech, TalkerObjective
 from muomni.train.thinker import TextRows, ThinkerObjective
