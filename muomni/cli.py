@@ -29,6 +29,7 @@ from muomni.plan.schedule import WARMUP_PERCENT
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 TRAINABLE = ("thinker", "audio_enc", "vision", "talker", "omni_sft", "ocr")
+ALL = "all"
 Arguments = argparse.Namespace
 
 
@@ -272,7 +273,13 @@ def _add_memory(commands: Any) -> None:
 
 def _add_train(commands: Any) -> None:
     command = _command(commands, "train", run.train, "Train one stage; also under torchrun.")
-    command.add_argument("stage", choices=TRAINABLE, metavar="STAGE", help=f"one of: {', '.join(TRAINABLE)}")
+    command.add_argument(
+        "stage",
+        choices=(*TRAINABLE, ALL),
+        metavar="STAGE",
+        help=f"one of: {', '.join(TRAINABLE)}; or {ALL}: one after another, what is finished left alone",
+    )
+    command.add_argument("--profile", choices=("nano", "tiny"), default="nano", help="configs of `all` (default: nano)")
     command.add_argument("--config", type=Path, metavar="FILE", help="its config (default: configs/STAGE_nano.json)")
     _settings(command)
     again = command.add_mutually_exclusive_group()

@@ -108,7 +108,7 @@ def test_frozen_parts_have_no_gradient_and_trained_ones_do(part: str, tokenizer:
 
 def test_written_with_a_cache_the_answer_is_that_of_the_whole_row(model: OmniModel, tokenizer: Tokenizer) -> None:
     """Positions of pictures and sound are not the count of tokens; the cache goes on where they end."""
-    row, tasks, media = two_branches(tokenizer, "what color?", "")
+    row, _, media = two_branches(tokenizer, "what color?", "")
     row.cut(row.documents.index(2), 2)
     batch = collate([(row, [], media)], tokenizer.pad_id, mels=False)
     embedded, positions = model.embed(batch.rows)[0].detach(), batch.rows.positions[0]

@@ -6,7 +6,8 @@
 
 As in LLaVA (Liu et al. 2023), a two-layer projector turns every patch and every 80 ms of sound into one vector as wide
 as a word's. To a sound's vector comes the mean embedding of the pieces that stage B's CTC head hears in it: the two
-stages share one vocabulary, so most of that bridge is built already. Places follow the spirit of TMRoPE (Qwen2.5-Omni, 2025), in one dimension: see `muomni.data.chat`.
+stages share one vocabulary, so most of that bridge is built already. Positions follow the spirit of TMRoPE
+(Qwen2.5-Omni, 2025) in one dimension, see `muomni.data.chat`.
 B, T, C, V: rows, tokens, width, pieces; N, P: pictures, patches; M: frames of all sounds together.
 """
 

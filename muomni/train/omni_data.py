@@ -6,7 +6,7 @@
 | caption | pictures | each of a picture's captions |
 | picture_question | pictures of scene records | questions that the record answers, each a branch of the picture's |
 | transcribe | speech | a sound; what it says |
-| spoken_question | pictures, and speech that asks | a picture; spoken questions that its record answers, or small talk |
+| spoken_question | pictures, and speech that asks | spoken questions that the record answers, or small talk |
 | read | pictures with a word in them, pictures of words | a picture; what is written |
 
 Questions are drawn as the grammar draws them: a kind, a branch, an item, a template. One picture serves many of them,

@@ -52,7 +52,7 @@ def beginning(config: OmniSFTConfig, tokenizer: Tokenizer) -> tuple[OmniModel, l
         if ours != theirs:
             other = next(name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name))
             raise UserError(
-                f"has {theirs.get(other, 'no')} as {other}, where the config of omni_sft makes {ours.get(other, 'none')}",
+                f"has {theirs.get(other, 'no')} as {other}, the config makes {ours.get(other, 'none')}",
                 file=folder,
                 fix="Make the configs agree (`muomni doctor` names the settings), or name another run.",
             )
