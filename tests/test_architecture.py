@@ -24,7 +24,7 @@ LEVELS = {
     "cli": 8,
     "cli_commands": 8,
     "cli_data": 8,
-    "cli_eval": 8,
+    "cli_chat", "cli_eval": 8,
     "cli_text": 8,
     "doctor": 8,
     "widgets": 8,
@@ -40,7 +40,7 @@ WITHOUT_TORCH = (
     "cli",
     "cli_commands",
     "cli_data",
-    "cli_eval",
+    "cli_chat", "cli_eval",
     "cli_text",
     "doctor",
 )
