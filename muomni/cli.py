@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import muomni
 from muomni import cli_commands as run
+from muomni.cli_chat import chat
 from muomni.cli_data import REAL_KINDS, data_check, data_download, data_import, data_make
 from muomni.cli_eval import evaluate
 from muomni.config import STAGES
@@ -27,7 +28,8 @@ from muomni.plan.schedule import WARMUP_PERCENT
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-TRAINABLE = ("thinker", "audio_enc", "vision", "talker", "ocr")
+TRAINABLE = ("thinker", "audio_enc", "vision", "talker", "omni_sft", "ocr")
+ALL = "all"
 Arguments = argparse.Namespace
 
 
@@ -82,7 +84,17 @@ def parser() -> Parser:
     )
     top.add_argument("--version", action="version", version=f"muomni {muomni.__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for add in (_add_data, _add_count, _add_update, _add_plan, _add_memory, _add_train, _add_eval, _add_doctor):
+    for add in (
+        _add_data,
+        _add_count,
+        _add_update,
+        _add_plan,
+        _add_memory,
+        _add_train,
+        _add_eval,
+        _add_chat,
+        _add_doctor,
+    ):
         add(commands)
     return top
 
@@ -261,7 +273,13 @@ def _add_memory(commands: Any) -> None:
 
 def _add_train(commands: Any) -> None:
     command = _command(commands, "train", run.train, "Train one stage; also under torchrun.")
-    command.add_argument("stage", choices=TRAINABLE, metavar="STAGE", help=f"one of: {', '.join(TRAINABLE)}")
+    command.add_argument(
+        "stage",
+        choices=(*TRAINABLE, ALL),
+        metavar="STAGE",
+        help=f"one of: {', '.join(TRAINABLE)}; or {ALL}: one after another, what is finished left alone",
+    )
+    command.add_argument("--profile", choices=("nano", "tiny"), default="nano", help="configs of `all` (default: nano)")
     command.add_argument("--config", type=Path, metavar="FILE", help="its config (default: configs/STAGE_nano.json)")
     _settings(command)
     again = command.add_mutually_exclusive_group()
@@ -295,6 +313,29 @@ def _add_eval(commands: Any) -> None:
     command.add_argument("--limit", type=_count, metavar="N", help="at most N examples of each kind, for a quick look")
     command.add_argument("--seed", type=_count, default=0, metavar="N", help="of the bootstrap (default: 0)")
     command.add_argument("--plot", type=Path, metavar="FILE", help="also draw the ladders into a .png, .svg or .pdf")
+
+
+def _add_chat(commands: Any) -> None:
+    command = _command(
+        commands,
+        "chat",
+        chat,
+        "Talk with the model: text, a picture, sound or a video in; text out, as it is written.",
+        "Without a text, a picture or a sound it asks for one line after another.",
+    )
+    command.add_argument("text", nargs="?", default="", metavar="TEXT", help="what is said or asked")
+    command.add_argument("--image", type=Path, metavar="FILE", help="a picture to look at")
+    command.add_argument("--audio", type=Path, metavar="FILE", help="a sound to listen to")
+    command.add_argument("--video", type=Path, metavar="FILE", help="an animated GIF, WebP or PNG to watch")
+    command.add_argument("--speak", type=Path, metavar="FILE", help="also write the answer as sound, into a .wav")
+    command.add_argument("--ocr", action="store_true", help="only read the word in --image, letter by letter (stage G)")
+    command.add_argument(
+        "--weights",
+        default="newest",
+        metavar="FOLDER",
+        help="newest: your own runs, else the shipped weights (default); shipped; or a folder of runs",
+    )
+    command.add_argument("--max-tokens", type=_count, default=64, metavar="N", help="length of an answer (default: 64)")
 
 
 def _add_doctor(commands: Any) -> None:

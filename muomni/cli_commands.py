@@ -189,6 +189,8 @@ def memory(arguments: Namespace) -> int:
 
 def train(arguments: Namespace) -> int:
     """`muomni train`"""
+    if arguments.stage == "all":
+        return train_all(arguments)
     path = arguments.config or Path("configs") / f"{arguments.stage}_nano.json"
     out = [f"save_dir={arguments.out}"] if arguments.out else []
     file = configured(path, [*arguments.settings, *out])
@@ -202,6 +204,26 @@ def train(arguments: Namespace) -> int:
         result = run(file.config, resume=arguments.resume, replace=arguments.replace, listener=bar)
     if arguments.json and os.environ.get("RANK", "0") == "0":  # under torchrun, one process speaks
         cli_text.print_json(asdict(result) | {"folder": str(result.folder)})
+    return 0
+
+
+def train_all(arguments: Namespace) -> int:
+    """`muomni train all`"""
+    if arguments.config or arguments.settings or arguments.out or arguments.replace:
+        raise UserError(
+            "takes --profile and --json only: it resumes by itself what is not finished",
+            field="all",
+            fix="Train one stage by its name for other settings.",
+            exit_code=BAD_USAGE,
+        )
+    from muomni.train.everything import train_everything
+    from muomni.train.progress import ProgressBar
+
+    quiet = redirect_stdout(sys.stderr) if arguments.json else nullcontext()
+    with quiet:
+        outcomes = train_everything(Path("configs"), arguments.profile, ProgressBar, print)
+    if arguments.json:
+        cli_text.print_json([asdict(each) for each in outcomes])
     return 0
 
 

@@ -32,6 +32,7 @@ DECIDES = {
     "talker": ("tts_wer", -1),
     "vocoder": ("pesq", 1),
     "ocr": ("exact_new_words", 1),
+    "omni_sft": ("vqa", 1),
 }
 """The metric that decides between two sets of weights, and whether more of it is better."""
 

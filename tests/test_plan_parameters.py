@@ -13,6 +13,7 @@ from torch import nn
 from muomni.config import (
     AudioEncConfig,
     OCRConfig,
+    OmniSFTConfig,
     StageConfig,
     TalkerConfig,
     ThinkerConfig,
@@ -22,6 +23,7 @@ from muomni.config import (
 )
 from muomni.models.audio_encoder import AudioEncoder
 from muomni.models.ocr import OCR
+from muomni.models.omni import OmniModel
 from muomni.models.talker import Talker
 from muomni.models.thinker import Thinker, n_parameters
 from muomni.models.vision_encoder import VisionModel
@@ -36,6 +38,7 @@ MODELS: dict[str, Callable[[Any], nn.Module]] = {
     "talker": Talker,
     "vocoder": Vocoder,
     "ocr": OCR,
+    "omni_sft": OmniModel,
 }
 
 
@@ -117,6 +120,30 @@ def some_config(stage: str, dice: random.Random) -> StageConfig:
             lambda_adv=weight,
             lambda_fm=weight,
         )
+    if stage == "omni_sft":
+        return OmniSFTConfig(
+            **trained_whole(OmniSFTConfig()),
+            vocab_size=vocab,
+            d_model=d,
+            n_heads=heads,
+            n_kv_heads=dice.choice([n for n in range(1, heads + 1) if heads % n == 0]),
+            n_layers=layers,
+            d_ff=ff,
+            use_swiglu=dice.random() < 0.5,
+            tie_embeddings=dice.random() < 0.5,
+            n_experts=dice.choice([0, 2, 4]),
+            audio_d_model=d2,
+            audio_heads=heads2,
+            audio_layers=layers2,
+            audio_d_ff=ff2,
+            downsample=dice.choice([4, 5, 6, 8, 12, 49]),
+            img_size=patch * dice.choice([8, 16]),
+            patch=patch,
+            vision_d_model=d2,
+            vision_heads=heads2,
+            vision_layers=layers2,
+            vision_d_ff=ff2,
+        )
     return OCRConfig(
         img_size=patch * dice.choice([8, 16]),
         patch=patch,
@@ -133,10 +160,16 @@ def some_config(stage: str, dice: random.Random) -> StageConfig:
     )
 
 
+def trained_whole(config: StageConfig) -> dict[str, bool]:
+    """The settings that leave nothing frozen, so that all parameters count."""
+    return {name: True for name in ("train_thinker", "train_audio", "train_vision") if hasattr(config, name)}
+
+
 @pytest.mark.parametrize("profile", ["nano", "tiny"])
 @pytest.mark.parametrize("stage", MODELS)
 def test_a_shipped_config_has_the_parameters_that_are_foretold(stage: str, profile: str) -> None:
     config = read_config(CONFIGS / f"{stage}_{profile}.json").config
+    config = config.model_copy(update=trained_whole(config))
     assert n_parameters(MODELS[stage](config)) == count_parameters(config)
 
 

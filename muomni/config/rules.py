@@ -148,6 +148,9 @@ for _field in (
     "train_csv",
     "tts_csv",
     "ocr_csv",
+    "thinker",
+    "audio_enc",
+    "vision",
 ):
     _names_a_file(_field)
 

@@ -424,6 +424,17 @@ class OmniSFTConfig(DecoderConfig, MelConfig):
         "How often each task is drawn, relative to the others.",
         group="data",
     )
+    thinker: str = setting(
+        "checkpoints/thinker_tiny",
+        "Run of stage A that it starts from; without one, the shipped weights.",
+        group="data",
+    )
+    audio_enc: str = setting(
+        "checkpoints/audio_enc_tiny", "Run of stage B that it hears by; without one, the shipped weights.", group="data"
+    )
+    vision: str = setting(
+        "checkpoints/vision_tiny", "Run of stage C that it sees by; without one, the shipped weights.", group="data"
+    )
     train_text: str = setting("data/text/tiny_corpus.txt", "Text of the text task.", group="data")
     train_manifest: str = setting("data/images/annotations.json", "Pictures and captions.", group="data")
     image_root: str = setting("data/images", "Folder that the pictures' paths start from.", group="data")

@@ -61,6 +61,30 @@ def read_picture(path: str | Path, side: int | None = None, mode: str = "RGB", f
     return torch.from_numpy(pixels[None] if mode == "L" else pixels.transpose(2, 0, 1).copy())
 
 
+def read_frames(path: str | Path, n: int, side: int) -> tuple[list[torch.Tensor], float]:
+    """`n` frames (3, side, side) of an animated picture (GIF, WebP, PNG), evenly spread, and its length in seconds.
+
+    Raises:
+        UserError: as `picture_size`, or it breaks off.
+    """
+    import torch
+
+    with _opened(path) as image:
+        total = getattr(image, "n_frames", 1)
+        frames, milliseconds = list[torch.Tensor](), 0.0
+        chosen = {round(i) for i in np.linspace(0, total - 1, min(n, total))}
+        try:
+            for number in range(total):
+                image.seek(number)
+                milliseconds += float(image.info.get("duration", 100) or 100)
+                if number in chosen:
+                    pixels = np.array(square(image.convert("RGB"), side))
+                    frames.append(torch.from_numpy(pixels.transpose(2, 0, 1).copy()))
+        except Exception as error:  # whatever a decoder makes of broken bytes
+            raise _no_picture(path, error) from None
+    return frames, milliseconds / 1000
+
+
 def as_png(pixels: torch.Tensor) -> bytes:
     """Pixels (3, H, W), bytes of 0 to 255, as a PNG file."""
     content = io.BytesIO()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from muomni.evaluate import audio_enc, ocr, talker, thinker, vision, vocoder
+from muomni.evaluate import audio_enc, ocr, omni_sft, talker, thinker, vision, vocoder
 from muomni.evaluate.material import Material, Unavailable
 from muomni.evaluate.rung import Ladder, Rung
 from muomni.evaluate.score import Score
@@ -20,6 +20,7 @@ LADDERS: dict[str, Ladder] = {
     "talker": talker.LADDER,
     "vocoder": vocoder.LADDER,
     "ocr": ocr.LADDER,
+    "omni_sft": omni_sft.LADDER,
 }
 
 

@@ -16,7 +16,7 @@ from muomni.errors import BAD_USAGE, UserError
 from muomni.evaluate.ladder import LADDERS, Climbed, climb
 from muomni.evaluate.material import Material, material
 from muomni.evaluate.score import Score
-from muomni.infer.load import WEIGHTS_FOLDER, checkpoint_folder, newest, shipped
+from muomni.infer.load import checkpoint_folder, name_of, newest, shipped
 from muomni.models.checkpoint import CONFIG
 
 NEWEST, SHIPPED = "newest", "shipped"
@@ -107,13 +107,6 @@ def evaluate(
                 bar.update()
             cards.append(StageCard(stage, name_of(folder), tuple(rungs)))
     return Scorecard(tuple(cards), skipped, seed)
-
-
-def name_of(folder: Path) -> str:
-    """What a scorecard calls weights: a run's folder as it was given, shipped ones without the package's own place."""
-    if folder.is_relative_to(WEIGHTS_FOLDER):
-        return f"shipped: {folder.relative_to(WEIGHTS_FOLDER).as_posix()}"
-    return folder.as_posix()
 
 
 def _check_stage(stage: str) -> None:

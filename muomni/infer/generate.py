@@ -93,6 +93,7 @@ def generate(
     seed: int | None = None,
     generator: torch.Generator | None = None,
     cache: KVCache | None = None,
+    positions: torch.Tensor | None = None,
 ) -> Iterator[int]:
     """Write on from one prompt, yielding every token as soon as it is chosen.
 
@@ -104,6 +105,8 @@ def generate(
         seed: makes the draws reproducible; or give a `generator` of your own.
         cache: what the conversation holds so far; the prompt follows it. Afterwards it also holds the prompt and the
             tokens yielded, but for the last one. The repetition penalty counts what this call reads and writes.
+        positions: (T,) of the prompt's tokens, where they are not simply counted; what is written counts on from the
+            last. Only for a new cache.
 
     Raises:
         UserError: an argument is out of range, or the prompt does not fit. Raised at once, before the first token.
@@ -113,7 +116,7 @@ def generate(
     shape, wanted = tuple(inputs.shape), 2 if inputs.is_floating_point() else 1
     _require(len(shape) == wanted, "prompt", f"of shape {shape}", "ids (T,) or embeddings (T, C) of one text")
     draws = _generator(model, seed, generator)
-    return _stream(_Writer(model, inputs.unsqueeze(0), None, max_new_tokens, sampling, draws, cache), eot_id)
+    return _stream(_Writer(model, inputs.unsqueeze(0), None, max_new_tokens, sampling, draws, cache, positions), eot_id)
 
 
 def generate_batch(
@@ -176,6 +179,7 @@ class _Writer:
         sampling: Sampling,
         generator: torch.Generator | None,
         cache: KVCache | None = None,
+        positions: torch.Tensor | None = None,
     ) -> None:
         _require(max_new_tokens >= 1, "max_new_tokens", max_new_tokens, "a whole number from 1 up")
         self.model, self.sampling, self.generator = model, sampling, generator
@@ -186,6 +190,9 @@ class _Writer:
         room = self._room(cache)
         self.left = min(max_new_tokens, room + 1)  # the last token is written, but not read
         self.cache = model.new_cache(inputs.shape[1] + self.left - 1) if cache is None else cache
+        self.positions = None if positions is None else positions.to(device)[None]
+        if self.positions is not None:
+            self.cache.shift = int(self.positions[0, -1]) + 1 - inputs.shape[1]
         self.seen = self._seen() if sampling.repetition_penalty != 1.0 else None
         self.decoder: Decoder | None = None
 
@@ -226,7 +233,7 @@ class _Writer:
         tokens = self.sampling.choose(self._logits()[:, -1], self.seen, self.generator)
         if self.seen is not None:
             self.seen.scatter_(1, tokens[:, None], True)
-        self.inputs, self.mask = tokens[:, None], None
+        self.inputs, self.mask, self.positions = tokens[:, None], None, None
         return tokens
 
     def _logits(self) -> torch.Tensor:
@@ -237,7 +244,7 @@ class _Writer:
             self.decoder = Decoder(self.model)  # for the tokens after the prompt
         training = self.model.training
         self.model.eval()
-        logits = self.model(self.inputs, mask=self.mask, cache=self.cache, last_only=True)
+        logits = self.model(self.inputs, positions=self.positions, mask=self.mask, cache=self.cache, last_only=True)
         self.model.train(training)
         return logits
 

@@ -16,6 +16,7 @@ from torch import nn
 from muomni.config import (
     AudioEncConfig,
     OCRConfig,
+    OmniSFTConfig,
     StageConfig,
     TalkerConfig,
     ThinkerConfig,
@@ -26,6 +27,7 @@ from muomni.config.reading import read_json
 from muomni.data.mel import MelSettings
 from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError
+from muomni.infer.chat import TrainedOmni
 from muomni.infer.listen import TrainedListener
 from muomni.infer.look import TrainedLooker
 from muomni.infer.read import TrainedReader
@@ -35,6 +37,7 @@ from muomni.models.audio_encoder import AudioEncoder
 from muomni.models.checkpoint import CONFIG, TOKENIZER, read_model
 from muomni.models.codec import Codec
 from muomni.models.ocr import OCR
+from muomni.models.omni import OmniModel
 from muomni.models.talker import Talker
 from muomni.models.thinker import Thinker
 from muomni.models.vision_encoder import VisionModel
@@ -92,6 +95,13 @@ def newest(stage: str, profile: str = "nano", runs: str | Path = "checkpoints") 
         UserError: there is neither.
     """
     return trained_or_shipped(Path(runs) / f"{stage}_{profile}", stage, profile)
+
+
+def name_of(folder: Path) -> str:
+    """What weights are called: a run's folder as it was given, shipped ones without the package's own place."""
+    if folder.is_relative_to(WEIGHTS_FOLDER):
+        return f"shipped: {folder.relative_to(WEIGHTS_FOLDER).as_posix()}"
+    return folder.as_posix()
 
 
 def trained_or_shipped(run: str | Path, stage: str, profile: str = "nano") -> Path:
@@ -226,3 +236,13 @@ def best_vocoder(settings: MelSettings, profile: str = "nano") -> tuple[GriffinL
         if getattr(trained.settings, name) != getattr(settings, name):
             return GriffinLim(settings), f"Griffin-Lim: the trained vocoder has another {name}"
     return trained, "the trained vocoder, which scores better than Griffin-Lim"
+
+
+def load_omni(run: str | Path, which: str = "best") -> TrainedOmni:
+    """A trained omni model, ready to chat.
+
+    Raises:
+        UserError: the folder holds no whole omni model.
+    """
+    folder, model = _load(run, which, OmniSFTConfig, OmniModel)
+    return TrainedOmni(model, Tokenizer.load(folder / TOKENIZER), folder)

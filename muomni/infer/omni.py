@@ -7,6 +7,7 @@
 | `match` | stage C, the vision encoder |
 | `say` | stage D, the Talker |
 | `read` | stage G, the reader |
+| `chat`, `describe` | stage E, the omni model |
 """
 
 from __future__ import annotations
@@ -17,11 +18,13 @@ from pathlib import Path
 
 import torch
 
+from muomni.infer.chat import DESCRIBE, TrainedOmni
 from muomni.infer.listen import TrainedListener
 from muomni.infer.load import (
     TrainedThinker,
     load_listener,
     load_looker,
+    load_omni,
     load_reader,
     load_talker,
     load_thinker,
@@ -84,6 +87,30 @@ class Omni:
     def say(self, text: str, voice: int = 0, seed: int = 0) -> torch.Tensor:
         """A text as sound: samples (T,) at 16,000 a second."""
         return self.talker.say(text, voice, seed=seed)
+
+    @cached_property
+    def omni(self) -> TrainedOmni:
+        """Stage E."""
+        return load_omni(self.folder("omni_sft"))
+
+    def chat(
+        self,
+        text: str = "",
+        image: Picture | None = None,
+        audio: Sound | None = None,
+        speak: bool = False,
+    ) -> str | tuple[str, torch.Tensor]:
+        """The answer to a text, a picture and a sound, any of them; with `speak`, also its sound, as `say` gives it.
+
+        Raises:
+            UserError: a file cannot be read, or nothing is said.
+        """
+        answer = self.omni.ask(text, image=image, audio=audio)
+        return (answer, self.say(answer)) if speak else answer
+
+    def describe(self, image: Picture) -> str:
+        """What is in a picture, in one sentence."""
+        return self.omni.ask(DESCRIBE, image=image)
 
     def transcribe(self, audio: Sound, beam: int = 1) -> str:
         """What is said in a sound: a file, or samples (T,) at 16,000 a second."""

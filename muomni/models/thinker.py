@@ -104,6 +104,7 @@ class Thinker(nn.Module):
         positions: torch.Tensor | None = None,
         mask: torch.Tensor | None = None,
         documents: torch.Tensor | None = None,
+        trunks: torch.Tensor | None = None,
         cache: KVCache | None = None,
         layer: int | None = None,
     ) -> Hidden:
@@ -114,6 +115,7 @@ class Thinker(nn.Module):
                 from those in the cache), padding not counted.
             mask: (B, T), True where a token is real, False where it is padding; None: all are.
             documents: (B, T), numbers: a token sees only tokens with its own number. Not with a mask or a cache.
+            trunks: (B, T), with documents: the number of the document that a token's own one branches off from.
             cache: the inputs follow what is in it, and are added to it.
             layer: also return the stream after this block: 1 to n_layers, or 0 for the embeddings.
 
@@ -126,7 +128,7 @@ class Thinker(nn.Module):
         dtype = product_dtype(x)
         turn = turn.to(dtype)
         if documents is not None:
-            bias = document_bias(documents).to(dtype)
+            bias = document_bias(documents, trunks).to(dtype)
         chosen = x if layer == 0 else None
         for number, block in enumerate(self.blocks, start=1):
             x = block(x, turn=turn, bias=bias, cache=None if cache is None else cache.layers[number - 1])
@@ -183,7 +185,7 @@ class Thinker(nn.Module):
         real = mask if cache is None else cache.note_padding(mask, batch, new)  # (B, before + new)
         bias = None if real is None else padding_bias(real)
         if positions is None and real is None:
-            return self.rotary.stretch(before, new), bias
+            return self.rotary.stretch(before + (0 if cache is None else cache.shift), new), bias
         if positions is None:
             assert real is not None
             positions = (real.long().cumsum(1) - 1).clamp(min=0)[:, before:]

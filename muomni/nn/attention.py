@@ -131,9 +131,15 @@ def padding_bias(real: torch.Tensor) -> torch.Tensor:
     return bias[:, None, None, :]
 
 
-def document_bias(documents: torch.Tensor) -> torch.Tensor:
-    """Scores' bias (B, 1, T, T) that hides from a token those of other documents; `documents` (B, T) numbers them."""
+def document_bias(documents: torch.Tensor, trunks: torch.Tensor | None = None) -> torch.Tensor:
+    """Scores' bias (B, 1, T, T) that hides from a token those of other documents; `documents` (B, T) numbers them.
+
+    Documents may branch off a common beginning, such as a picture: `trunks` (B, T) is the number of the document that
+    a token's own one goes on from, which it sees as well.
+    """
     other = documents[:, :, None] != documents[:, None, :]
+    if trunks is not None:
+        other &= trunks[:, :, None] != documents[:, None, :]
     return torch.zeros(other.shape, device=other.device).masked_fill(other, MASKED)[:, None]
 
 

@@ -49,6 +49,7 @@ class KVCache:
     def __init__(self, n_layers: int, max_len: int) -> None:
         self.max_len = max_len
         self.layers = [LayerCache(max_len) for _ in range(n_layers)]
+        self.shift = 0  # what positions are ahead of the count of tokens: below 0 where a picture's tokens share one
         self.real: torch.Tensor | None = None  # (B, length), False where a token is padding; None: no padding
 
     @property

@@ -156,6 +156,7 @@ def omni_parts(config: OmniSFTConfig) -> Parts:
     audio = convolutions(config.n_mels, config.audio_d_model, config.downsample) + blocks(
         config.audio_layers, config.audio_d_model, config.audio_heads, config.audio_d_ff
     )
+    audio += (config.audio_d_model + 1) * (config.vocab_size + 1)  # the CTC head
     return decoder_parts(config) | {
         "projectors": sum(
             width * config.d_model + config.d_model * config.d_model

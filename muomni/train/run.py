@@ -12,6 +12,7 @@ import torch
 from muomni.config import (
     AudioEncConfig,
     OCRConfig,
+    OmniSFTConfig,
     StageConfig,
     TalkerConfig,
     ThinkerConfig,
@@ -23,7 +24,8 @@ from muomni.data.packed import split_rows, token_stream
 from muomni.data.sources import SOURCES
 from muomni.data.tokenizer import Tokenizer, load_or_train_tokenizer
 from muomni.errors import BAD_USAGE, UserError
-from muomni.infer.load import load_codec, load_thinker, trained_or_shipped
+from muomni.infer.load import load_codec, load_thinker, name_of, trained_or_shipped
+from muomni.models.checkpoint import WEIGHTS
 from muomni.models.talker import mark
 from muomni.models.thinker import Thinker
 from muomni.plan.schedule import training_examples, warmup_steps
@@ -35,6 +37,7 @@ from muomni.train.loop import Result, Trainer
 from muomni.train.media import mel_statistics
 from muomni.train.objective import Examples, Objective
 from muomni.train.ocr import OCRObjective, words
+from muomni.train.omni_sft import OmniObjective, beginning, rows_of
 from muomni.train.order import Place
 from muomni.train.parallel import join_processes
 from muomni.train.talker import Speech, TalkerObjective
@@ -168,13 +171,29 @@ def vocoder_task(config: StageConfig) -> Task:
     return Task(objective, train, validation, fingerprint(config.train_csv), None, notes)
 
 
+def omni_sft_task(config: StageConfig) -> Task:
+    """Stage E on all of the config's data, from the newest Thinker, audio encoder and vision encoder."""
+    config = cast(OmniSFTConfig, config)
+    tokenizer = matching_tokenizer(config)
+    model, folders = beginning(config, tokenizer)
+    train, validation, left_out = rows_of(config, tokenizer, model)
+    objective = OmniObjective(config, model, tokenizer, shown(validation, 4))
+    files = [Path(config.train_text), Path(config.train_manifest), Path(config.train_csv), Path(config.ocr_csv)]
+    files += [folder / WEIGHTS for folder in folders]
+    data = " ".join([*(fingerprint(file) for file in files if file.exists()), tokenizer.fingerprint])
+    notes = [f"begins with {name_of(folder)}" for folder in folders]
+    return Task(objective, train, validation, data, Path(config.tokenizer), [*notes, *left_out])
+
+
 def shown(examples: Examples, n: int) -> Any:
     """A batch of the first `n` examples, for samples; None where there are none."""
     n = min(n, len(examples))
     return examples.collate([examples[Place(0, index)] for index in range(n)]) if n else None
 
 
-def matching_tokenizer(config: ThinkerConfig | AudioEncConfig | VisionConfig | TalkerConfig) -> Tokenizer:
+def matching_tokenizer(
+    config: ThinkerConfig | AudioEncConfig | VisionConfig | TalkerConfig | OmniSFTConfig,
+) -> Tokenizer:
     """The Thinker's tokenizer, trained now if there is none; it must have as many pieces as the model embeds."""
     data = Path(config.tokenizer).parent.parent
     text = config.train_text if isinstance(config, ThinkerConfig) else SOURCES["thinker"].first(data)
@@ -194,6 +213,7 @@ TASKS: dict[str, Callable[[StageConfig], Task]] = {
     "vision": vision_task,
     "talker": talker_task,
     "vocoder": vocoder_task,
+    "omni_sft": omni_sft_task,
     "ocr": ocr_task,
 }
 """The stages that can be trained."""

@@ -1,0 +1,416 @@
+"""Stage E's data: rows of ctx_len tokens, filled with conversations whose tasks are drawn by `sft_mix`.
+
+| task | from | a conversation |
+|---|---|---|
+| text | lines of text with "Q:" and "A:" | a scene told in words; questions and answers |
+| caption | pictures | each of a picture's captions |
+| picture_question | pictures of scene records | questions that the record answers, each a branch of the picture's |
+| transcribe | speech | a sound; what it says |
+| spoken_question | pictures, and speech that asks | spoken questions that the record answers, or small talk |
+| read | pictures with a word in them, pictures of words | a picture; what is written |
+
+Questions are drawn as the grammar draws them: a kind, a branch, an item, a template. One picture serves many of them,
+so that the model learns from it several times and reads it once. A task that the data does not support is left out
+with a line that says so: captions and transcripts alone hold no questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from muomni.config import OmniSFTConfig
+from muomni.data.chat import CAPTION, READ, TRANSCRIBE, USER, Row
+from muomni.data.examples import Example, Examples, Reader
+from muomni.data.line_index import LineIndex
+from muomni.data.mel import LogMel
+from muomni.data.sound import read_sound, sound_info
+from muomni.data.tokenizer import Tokenizer
+from muomni.data.world.facts import Facts
+from muomni.data.world.grammar import question_kinds
+from muomni.data.world.questions import Branch, follow_up
+from muomni.data.world.scene import observe, scene
+from muomni.errors import UserError
+from muomni.models.omni import OmniModel, Rows
+from muomni.nn.loss import IGNORED
+from muomni.nn.padding import padded
+from muomni.train.media import Kept, PictureReader, both_splits, dice, tensor_bytes
+from muomni.train.order import Place
+
+TASKS = ("text", "caption", "picture_question", "transcribe", "spoken_question", "read")
+TRIES = 4
+"""Tasks tried, at the end of a row, for one that still fits."""
+MOST_BRANCHES = 9
+ALONE = 5
+"""One spoken question in so many is small talk without a picture."""
+
+
+class Batch(NamedTuple):
+    rows: Rows
+    targets: torch.Tensor  # (B, T): the token after each, where it belongs to an answer
+    answers: torch.Tensor  # (B, T): the number of that answer in the batch, or -1
+    tasks: torch.Tensor  # (A,): the task of each answer, by its place in TASKS
+
+
+class Part(NamedTuple):
+    """One split of everything that conversations are made of."""
+
+    pictures: Kept[torch.Tensor] | None
+    clips: Kept[torch.Tensor] | None
+    words: Kept[torch.Tensor] | None
+    lines: Sequence[int]
+    spoken: dict[str, list[int]]
+    signs: list[int]
+
+
+class Conversations:
+    """Rows of conversations, each a function of the seed, the epoch and its number.
+
+    Args:
+        part: the pictures, clips, word pictures and lines to draw from.
+        text: the text that lines are of.
+        weights: of each task in TASKS; 0 where the data does not support it.
+        model: encodes what is frozen.
+        n_rows: how many rows make an epoch.
+    """
+
+    lengths = None  # all rows are about full
+
+    def __init__(
+        self,
+        part: Part,
+        text: LineIndex | None,
+        weights: np.ndarray,
+        config: OmniSFTConfig,
+        tokenizer: Tokenizer,
+        n_rows: int,
+        seconds_per_frame: float,
+    ) -> None:
+        self.part, self.text, self.config, self.tokenizer, self.n_rows = part, text, config, tokenizer, n_rows
+        self.shares = weights / weights.sum()
+        self.seconds_per_frame = seconds_per_frame
+        self.n_patches = (config.img_size // config.patch) ** 2
+        self.makers: dict[str, Callable[[Row, np.random.Generator], None]] = {
+            "text": self._text,
+            "caption": self._caption,
+            "picture_question": self._picture_question,
+            "transcribe": self._transcribe,
+            "spoken_question": self._spoken_question,
+            "read": self._read,
+        }
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    def __getitem__(self, place: Place) -> tuple[Row, list[int], dict[tuple[str, object], torch.Tensor]]:
+        chance = dice(self.config.seed, place)
+        self.media: dict[tuple[str, object], torch.Tensor] = {}
+        row, tasks, failures = Row(self.tokenizer), list[int](), 0
+        while failures < TRIES:
+            task = int(chance.choice(len(TASKS), p=self.shares))
+            length, n_media, answers = len(row), len(row.media), row.n_answers
+            self.makers[TASKS[task]](row, chance)
+            if len(row) > self.config.ctx_len or row.n_answers == answers:
+                row.cut(length, n_media)
+                row.n_answers = answers
+                failures += 1
+            tasks += [task] * (row.n_answers - answers)
+        return row, tasks, self.media
+
+    def _text(self, row: Row, chance: np.random.Generator) -> None:
+        assert self.text is not None
+        line = self.text[self.part.lines[int(chance.integers(len(self.part.lines)))]]
+        told, *turns = line.split("Q:")
+        row.begin()
+        for n, turn in enumerate(turns):
+            question, _, answer = turn.partition("A:")
+            row.mark(USER)
+            row.text(f"{told.strip()} {question.strip()}" if n == 0 else question)
+            row.answer(answer.strip())
+
+    def _caption(self, row: Row, chance: np.random.Generator) -> None:
+        example, trunk, at = self._look(row, chance, self.part.pictures)
+        for caption in example.texts:
+            row.branch(trunk, at)
+            self._asked(row, CAPTION, caption)
+
+    def _picture_question(self, row: Row, chance: np.random.Generator) -> None:
+        example, trunk, at = self._look(row, chance, self.part.pictures)
+        facts = observe(scene(*example.values["scene"]))
+        kinds = question_kinds(facts)
+        for _ in range(MOST_BRANCHES):
+            length = len(row)
+            kind = _pick(chance, tuple(kinds))
+            branch = _pick(chance, kinds[kind])
+            item = _pick(chance, branch.items)
+            row.branch(trunk, at)
+            self._asked(row, _pick(chance, branch.templates).format(**item.slots), item.answer + ".")
+            more = follow_up(facts, item.focus, item.told)
+            if more and chance.integers(2):
+                branch = _pick(chance, more)
+                item = _pick(chance, branch.items)
+                row.mark(USER)
+                self._asked(row, _pick(chance, branch.templates).format(**item.slots), item.answer + ".")
+            if len(row) > self.config.ctx_len - (len(row) - length):
+                break
+
+    def _transcribe(self, row: Row, chance: np.random.Generator) -> None:
+        assert self.part.clips is not None
+        row.begin()
+        row.mark(USER)
+        text = self._listen(row, int(chance.integers(len(self.part.clips))))
+        self._asked(row, TRANSCRIBE, text)
+
+    def _spoken_question(self, row: Row, chance: np.random.Generator) -> None:
+        alone = not chance.integers(ALONE)
+        if alone:
+            row.begin()
+            row.mark(USER)
+            options = spoken_turns(question_kinds(Facts("talk")), self.part.spoken, chance)
+            trunk, at = row.document, row.at
+        else:
+            example, trunk, at = self._look(row, chance, self.part.pictures)
+            options = spoken_turns(question_kinds(observe(scene(*example.values["scene"]))), self.part.spoken, chance)
+        for clip, answer in options[: 1 if alone else MOST_BRANCHES // 2]:
+            length, n_media, answers = len(row), len(row.media), row.n_answers
+            row.branch(trunk, at)
+            self._listen(row, clip)
+            row.answer(answer)
+            if len(row) > self.config.ctx_len:
+                row.cut(length, n_media)
+                row.n_answers = answers
+                break
+
+    def _read(self, row: Row, chance: np.random.Generator) -> None:
+        words = self.part.words is not None and (not self.part.signs or not chance.integers(3))
+        if words:
+            example, _, _ = self._look(row, chance, self.part.words, "word")
+            self._asked(row, READ, example.text)
+            return
+        number = self.part.signs[int(chance.integers(len(self.part.signs)))]
+        example, trunk, at = self._look(row, chance, self.part.pictures, number=number)
+        facts = observe(scene(*example.values["scene"]))
+        branches = question_kinds(facts)["word"]
+        for branch in (branches[0], branches[1], _pick(chance, branches)):
+            item = _pick(chance, branch.items)
+            row.branch(trunk, at)
+            self._asked(row, _pick(chance, branch.templates).format(**item.slots), item.answer + ".")
+
+    def _asked(self, row: Row, question: str, answer: str) -> None:
+        row.text(question)
+        row.answer(answer)
+
+    def _look(
+        self,
+        row: Row,
+        chance: np.random.Generator,
+        pictures: Kept[torch.Tensor] | None,
+        kind: str = "picture",
+        number: int | None = None,
+    ) -> tuple[Example, int, float]:
+        """Begin a conversation with a picture; the picture's row, and where branches begin."""
+        assert pictures is not None
+        number = int(chance.integers(len(pictures))) if number is None else number
+        at, example, features = pictures.read(number)
+        self.media[kind, at] = features
+        row.begin()
+        row.mark(USER)
+        row.picture((kind, at), self.n_patches)
+        return example, row.document, row.at
+
+    def _listen(self, row: Row, number: int) -> str:
+        """A clip stands next in the row; what it says."""
+        assert self.part.clips is not None
+        at, example, features = self.part.clips.read(number)
+        self.media["sound", at] = features
+        n = features.shape[0] if not self.config.train_audio else -(-features.shape[1] // self.config.downsample)
+        row.sound(("sound", at), n, self.seconds_per_frame)
+        return example.text
+
+    def collate(self, examples: Sequence[tuple[Row, list[int], dict[tuple[str, object], torch.Tensor]]]) -> Batch:
+        return collate(examples, self.tokenizer.pad_id, mels=self.config.train_audio)
+
+
+def collate(
+    examples: Sequence[tuple[Row, list[int], dict[tuple[str, object], torch.Tensor]]], pad_id: int, mels: bool
+) -> Batch:
+    """Rows as one batch, padded behind with documents of their own. `mels`: sounds are log-mels, not states."""
+    rows = [row for row, _, _ in examples]
+    ids = padded([row.ids for row in rows], pad_id)
+    width = ids.shape[1]
+    positions = torch.zeros(ids.shape)
+    documents, trunks = padded([row.documents for row in rows], -1), padded([row.trunks for row in rows], -1)
+    answers = torch.full(ids.shape, -1)
+    first = 0
+    pictures, sounds = list[torch.Tensor](), list[torch.Tensor]()
+    picture_places, sound_places = list[int](), list[int]()
+    for number, (row, tasks, media) in enumerate(examples):
+        positions[number, : len(row)] = torch.tensor(row.positions)
+        told = torch.tensor(row.answers[1:])
+        answers[number, : len(row) - 1] = torch.where(told >= 0, told + first, -1)
+        first += len(tasks)
+        for each in row.media:
+            found = media[each.key]  # type: ignore[index]  # the key that `_look` gave
+            places = range(number * width + each.start, number * width + each.start + each.n_tokens)
+            (pictures if each.kind == "picture" else sounds).append(found)
+            (picture_places if each.kind == "picture" else sound_places).extend(places)
+    following = torch.cat((ids[:, 1:], ids.new_full((len(ids), 1), pad_id)), 1)
+    targets = torch.where(answers >= 0, following, IGNORED)
+    lengths = [sound.shape[-1] for sound in sounds]
+    if sounds and mels:
+        longest = max(lengths)
+        heard = torch.stack([torch.nn.functional.pad(each.float(), (0, longest - each.shape[1])) for each in sounds])
+    else:
+        heard = torch.cat(sounds) if sounds else torch.zeros(0, 1)
+    batch = Rows(
+        ids,
+        positions,
+        documents,
+        trunks,
+        torch.stack(pictures) if pictures else torch.zeros(0, 1, 1),
+        torch.tensor(picture_places, dtype=torch.long),
+        heard,
+        torch.tensor(lengths, dtype=torch.long),
+        torch.tensor(sound_places, dtype=torch.long),
+    )
+    return Batch(batch, targets, answers, torch.tensor([task for _, tasks, _ in examples for task in tasks]))
+
+
+def spoken_turns(
+    kinds: dict[str, list[Branch]], spoken: dict[str, list[int]], chance: np.random.Generator
+) -> list[tuple[int, str]]:
+    """(clip, answer) of one spoken question of each branch that has any, in random order."""
+    found = []
+    for branches in kinds.values():
+        for branch in branches:
+            asked = [
+                (clips, item.answer + ".")
+                for item in branch.items
+                for template in branch.templates
+                if (clips := spoken.get(template.format(**item.slots)))
+            ]
+            if asked:
+                clips, answer = _pick(chance, asked)
+                found.append((int(_pick(chance, clips)), answer))
+    return [found[i] for i in chance.permutation(len(found))]
+
+
+def _pick(chance: np.random.Generator, options: Sequence[Any]) -> Any:
+    return options[int(chance.integers(len(options)))]
+
+
+class Seen:
+    """Reads a picture as the patches of a frozen vision encoder (P, width), in half precision."""
+
+    def __init__(self, model: OmniModel) -> None:
+        self.vision, self.read = model.vision, PictureReader(model.config.img_size)
+
+    @torch.no_grad()
+    def __call__(self, path: object) -> torch.Tensor:
+        device = self.vision.positions.device
+        self.vision.eval()
+        return self.vision(self.read(path)[None].to(device))[0].half().cpu()
+
+
+class Heard:
+    """Reads a sound as its log-mel (n_mels, T'), or as the states of a frozen audio encoder (M, width)."""
+
+    def __init__(self, model: OmniModel, frozen: bool) -> None:
+        self.model, self.frozen, self.log_mel = model, frozen, LogMel(model.config)
+
+    @torch.no_grad()
+    def __call__(self, path: Any) -> torch.Tensor:
+        mel = self.log_mel(read_sound(path, self.model.config.sample_rate))
+        if not self.frozen:
+            return mel.half()
+        device = self.model.audio.mel_mean.device
+        self.model.audio.eval()
+        return self.model.hear(mel[None].to(device), torch.tensor([mel.shape[1]], device=device)).half().cpu()
+
+
+def conversations(
+    config: OmniSFTConfig, tokenizer: Tokenizer, model: OmniModel, n_rows: tuple[int, int]
+) -> tuple[Conversations, Conversations, list[str]]:
+    """The training and the validation rows, and what was left out.
+
+    Raises:
+        UserError: a manifest has too many broken rows, or no task can be trained.
+    """
+    wanted = {task: config.sft_mix.get(task, 0.0) for task in TASKS}
+    strange = sorted(set(config.sft_mix) - set(TASKS))
+    if strange:
+        raise UserError(f"names {strange[0]!r}", field="sft_mix", fix=f"There are {', '.join(TASKS)}.")
+    notes = list[str]()
+    look: Callable[[Any], torch.Tensor] = PictureReader(config.img_size) if config.train_vision else Seen(model)
+    uses_pictures = any(wanted[task] for task in ("caption", "picture_question", "spoken_question", "read"))
+    pictures = _opened(config.train_manifest, "image", config.image_root, look, notes) if uses_pictures else None
+    clips = None
+    if wanted["transcribe"] or wanted["spoken_question"]:
+        clips = _opened(config.train_csv, "wav", None, Heard(model, not config.train_audio), notes, sound=True)
+    words = _opened(config.ocr_csv, "image", None, look, notes) if wanted["read"] else None
+    text = LineIndex.open(config.train_text) if wanted["text"] else None
+    asks = text is not None and "A:" in text[0] and "A:" in text[len(text) // 2]
+    records = pictures is not None and "scene" in pictures.examples[0].values
+    if not asks:
+        text, wanted["text"] = None, _left_out(notes, "text", wanted, f"{config.train_text} holds no Q: and A:")
+    parts = []
+    for split in (0, 1):
+        rows = [
+            None if reader is None else both_splits(reader.examples, config.val_split)[split]
+            for reader in (pictures, clips, words)
+        ]
+        if clips is not None:
+            assert rows[1] is not None
+            rows[1] = rows[1][clips.examples.lengths[rows[1]] <= config.max_audio_seconds]
+        kept = [
+            None if reader is None or numbers is None or not len(numbers) else Kept(reader, numbers, tensor_bytes)
+            for reader, numbers in zip((pictures, clips, words), rows, strict=True)
+        ]
+        signs, spoken = list[int](), dict[str, list[int]]()
+        if records and kept[0] is not None:
+            signs = [
+                place
+                for place, row in enumerate(kept[0].rows)
+                if scene(*kept[0].reader.examples[int(row)].values["scene"]).word is not None
+            ]
+        if kept[1] is not None:
+            for place, row in enumerate(kept[1].rows):
+                spoken.setdefault(kept[1].reader.examples[int(row)].text, []).append(place)
+        n = 0 if text is None else len(text)
+        edge = int(n * (1 - config.val_split))
+        seen, heard, written = kept
+        parts.append(Part(seen, heard, written, range(edge) if split == 0 else range(edge, n), spoken, signs))
+    if not records:
+        for task in ("picture_question", "spoken_question"):
+            wanted[task] = _left_out(notes, task, wanted, f"{config.train_manifest} names no scene records")
+    weights = np.array([wanted[task] for task in TASKS])
+    if not weights.any():
+        raise UserError("no task of it can be trained on this data", field="sft_mix", fix="; ".join(notes))
+    train, validation = (
+        Conversations(part, text, weights, config, tokenizer, rows, model.audio.seconds_per_frame)
+        for part, rows in zip(parts, n_rows, strict=True)
+    )
+    return train, validation, notes
+
+
+def _left_out(notes: list[str], task: str, wanted: dict[str, float], why: str) -> float:
+    if wanted[task]:
+        notes.append(f"task {task} is left out: {why}")
+    return 0.0
+
+
+def _opened(
+    manifest: str,
+    media: str,
+    root: str | None,
+    read: Callable[[Any], torch.Tensor],
+    notes: list[str],
+    sound: bool = False,
+) -> Reader[torch.Tensor]:
+    measure = (lambda path: sound_info(path).seconds) if sound else None
+    examples = Examples.open(manifest, media, root, measure=measure)
+    notes += [str(examples.skipped)] if examples.skipped.rows else []
+    return Reader(examples, read)

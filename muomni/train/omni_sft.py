@@ -1,0 +1,170 @@
+"""Stage E: the Thinker learns to answer about what it reads, sees and hears. Loss on answers only.
+
+The model begins as the newest Thinker, audio encoder and vision encoder; only the projectors are new. What is frozen is
+computed once for each picture and each sound and then kept, so that a step costs the Thinker alone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from muomni.config import OmniSFTConfig
+from muomni.data.packed import token_stream
+from muomni.data.tokenizer import Tokenizer
+from muomni.errors import UserError
+from muomni.infer.load import load_listener, load_looker, load_thinker, trained_or_shipped
+from muomni.models.omni import OmniModel, audio_config
+from muomni.nn.loss import IGNORED
+from muomni.plan.schedule import training_examples
+from muomni.train.objective import Loss, Objective, Sample, Turn
+from muomni.train.omni_data import TASKS, Batch, Conversations, conversations
+
+FEW_ROWS = 400
+"""Rows that validate, at most."""
+
+
+def beginning(config: OmniSFTConfig, tokenizer: Tokenizer) -> tuple[OmniModel, list[Path]]:
+    """The model with the weights of stages A, B and C, and the folders that they are from.
+
+    Raises:
+        UserError: a stage has neither a run nor shipped weights, or is of another shape than the config says.
+    """
+    model = OmniModel(config)
+    thinker = load_thinker(trained_or_shipped(config.thinker, "thinker"))
+    listener = load_listener(trained_or_shipped(config.audio_enc, "audio_enc"))
+    looker = load_looker(trained_or_shipped(config.vision, "vision"))
+    if thinker.tokenizer.fingerprint != tokenizer.fingerprint:
+        raise UserError(
+            f"is another tokenizer than that of the Thinker in {thinker.folder}",
+            file=config.tokenizer,
+            fix="Train stage A with it, or use the Thinker's own tokenizer.model.",
+        )
+    parts = (
+        (model.thinker, thinker.model.state_dict(), thinker.folder),
+        (model.audio, listener.model.state_dict(), listener.folder),
+        (model.vision, looker.model.vision.state_dict(), looker.folder),
+    )
+    for part, weights, folder in parts:
+        ours = {name: tuple(t.shape) for name, t in part.state_dict().items()}
+        theirs = {name: tuple(t.shape) for name, t in weights.items()}
+        if ours != theirs:
+            other = next(name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name))
+            raise UserError(
+                f"has {theirs.get(other, 'no')} as {other}, the config makes {ours.get(other, 'none')}",
+                file=folder,
+                fix="Make the configs agree (`muomni doctor` names the settings), or name another run.",
+            )
+        part.load_state_dict(weights)
+    made_from = listener.model.config
+    inside = audio_config(config)
+    for name in ("sample_rate", "n_mels", "n_fft", "hop_length", "downsample"):
+        if getattr(made_from, name) != getattr(inside, name):
+            raise UserError(
+                f"is {getattr(inside, name)}, but {getattr(made_from, name)} in {listener.folder}", field=name
+            )
+    begin_control_tokens(model, tokenizer)
+    return model, [folder for _, _, folder in parts]
+
+
+@torch.no_grad()
+def begin_control_tokens(model: OmniModel, tokenizer: Tokenizer) -> None:
+    """Let the control tokens begin as what stands for them in stage A's text: "Q:", "A:" and the end of text.
+
+    No text of stage A has them, so their embeddings would begin as noise.
+    """
+    table = model.thinker.embedding.weight
+    stands_for = {"<|user|>": " Q:", "<|assistant|>": " A:"}
+    for name, text in stands_for.items():
+        table[tokenizer.special[name]] = table[tokenizer.encode(text)].mean(0)
+    table[tokenizer.special["<|end|>"]] = table[tokenizer.eot_id]
+
+
+def rows_of(
+    config: OmniSFTConfig, tokenizer: Tokenizer, model: OmniModel
+) -> tuple[Conversations, Conversations, list[str]]:
+    """Training and validation rows: as many an epoch as the text would fill, which is how runs are planned."""
+    tokens = len(token_stream(config.train_text, tokenizer, documents="lines"))
+    training = training_examples(tokens, config.val_split)
+    n_rows = max(1, training // config.ctx_len)
+    n_validation = min(FEW_ROWS, (tokens - training) // config.ctx_len)
+    return conversations(config, tokenizer, model, (n_rows, n_validation))
+
+
+class OmniObjective(Objective):
+    """Cross-entropy of answers in nats; held out, also the share of answers foretold without a mistake.
+
+    An answer is foretold where every token of it is the likeliest after the right ones before: then greedy decoding
+    writes it.
+    """
+
+    model: OmniModel
+
+    def __init__(
+        self, config: OmniSFTConfig, model: OmniModel | None = None, tokenizer: Tokenizer | None = None,
+        shown: Batch | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(model or OmniModel(config), config, (Turn("omni", config.lr),))
+        self.tokenizer, self.shown = tokenizer, shown
+
+    def train(self, mode: bool = True) -> OmniObjective:
+        """Frozen parts are never in training mode."""
+        super().train(mode)
+        config = self.model.config
+        for part, trains in ((self.model.audio, config.train_audio), (self.model.vision, config.train_vision)):
+            part.train(mode and trains)
+        return self
+
+    def forward(self, batch: Batch, turn: Turn) -> Loss:
+        if self.training:
+            return Loss(self.model.loss(batch.rows, batch.targets))
+        right = self.right(batch)
+        metrics = {"right": float(right.mean())} if len(right) else {}
+        return Loss(self.model.loss(batch.rows, batch.targets), metrics)
+
+    @torch.no_grad()
+    def guesses(self, batch: Batch) -> torch.Tensor:
+        """(M,): the likeliest token at each of the M judged places."""
+        hidden = self.model.hidden(batch.rows)[batch.targets != IGNORED]
+        return (hidden @ self.model.thinker.output_weight.to(hidden.dtype).T).argmax(-1)
+
+    @torch.no_grad()
+    def right(self, batch: Batch) -> torch.Tensor:
+        """(A,): 1 for every answer that is foretold without a mistake, else 0."""
+        judged = batch.targets != IGNORED
+        same = (self.guesses(batch) == batch.targets[judged]).float()
+        found = torch.ones(len(batch.tasks), device=same.device)
+        return found.scatter_reduce(0, batch.answers[judged], same, "amin")
+
+    def by_task(self, batch: Batch) -> dict[str, tuple[int, int]]:
+        """Of each task in the batch, the answers foretold and all."""
+        right = self.right(batch)
+        found = {}
+        for number, task in enumerate(TASKS):
+            mine = right[batch.tasks == number]
+            if len(mine):
+                found[task] = (int(mine.sum()), len(mine))
+        return found
+
+    def weight(self, batch: Batch) -> float:
+        return float((batch.targets != IGNORED).sum())
+
+    def units(self, batch: Batch) -> int:
+        return int((batch.rows.documents >= 0).sum())
+
+    @torch.no_grad()
+    def sample(self, seed: int) -> Sample | None:
+        """Some held-out answers: the right one, and what the model says in its place."""
+        if self.shown is None or self.tokenizer is None:
+            return None
+        judged = self.shown.targets != IGNORED
+        said, right = self.guesses(self.shown), self.shown.targets[judged]
+        numbers = self.shown.answers[judged]
+        lines = []
+        for number in range(0, len(self.shown.tasks), max(1, len(self.shown.tasks) // 6)):
+            mine = numbers == number
+            task = TASKS[int(self.shown.tasks[number])]
+            told, wanted = (self.tokenizer.decode(each[mine].tolist()).strip() for each in (said, right))
+            lines.append(f"{task}: {wanted}\n  says: {told}")
+        return Sample("answers", "\n".join(lines))

@@ -1,0 +1,242 @@
+"""Stages A, B, C and then E on a small world: each loads what the one before wrote; and chat loads what E wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from PIL import Image
+
+from muomni.cli import main
+from muomni.config import STAGES, StageConfig
+from muomni.config.writing import new_file
+from muomni.data.tokenizer import train_tokenizer
+from muomni.data.world.make import make_world
+from muomni.errors import UserError
+from muomni.infer.chat import TrainedOmni
+from muomni.infer.load import load_omni
+from muomni.models.checkpoint import read_model
+from muomni.train.events import Control, Event, Noted, Sampled, TrainEvent, Validated
+from muomni.train.everything import train_everything
+from muomni.train.order import Place
+from muomni.train.run import omni_sft_task, train
+
+STEPS = 16
+RUN: dict[str, Any] = dict(
+    max_steps=STEPS, warmup_steps=2, val_freq=8, checkpoint_freq=4, print_freq=4, batch_size=4, use_amp=False, lr=3e-3,
+    optimizer="muon",
+)  # fmt: skip
+DECODER: dict[str, Any] = dict(
+    d_model=32, n_layers=1, n_heads=2, n_kv_heads=1, d_ff=48, vocab_size=400, ctx_len=128, dropout=0.0
+)
+SHAPES: dict[str, dict[str, Any]] = {
+    "thinker": DECODER,
+    "audio_enc": dict(d_model=16, n_layers=1, n_heads=2, d_ff=32, downsample=5, max_audio_seconds=8.0, vocab_size=400),
+    "vision": dict(img_size=64, patch=16, d_model=16, n_layers=1, n_heads=2, d_ff=32, vocab_size=400)
+    | dict(text_d_model=16, text_layers=1, text_heads=2, text_d_ff=32, embed_dim=16),
+    "omni_sft": DECODER
+    | dict(audio_d_model=16, audio_layers=1, audio_heads=2, audio_d_ff=32, downsample=5, max_audio_seconds=8.0)
+    | dict(img_size=64, patch=16, vision_d_model=16, vision_layers=1, vision_heads=2, vision_d_ff=32),
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small world with its tokenizer, and runs of A, B and C beside it."""
+    folder = tmp_path_factory.mktemp("world")
+    make_world(folder / "data", scale=0.01, workers=1, progress=False)
+    train_tokenizer(folder / "data/text/tiny_corpus.txt", folder / "data/text/pieces.model", 400)
+    for stage in ("thinker", "audio_enc", "vision"):
+        train(config(stage, folder, folder / f"runs/{stage}_nano"))
+    train(config("omni_sft", folder, folder / "runs/omni_sft_nano"))
+    return folder
+
+
+def config(stage: str, world: Path, save_dir: Path, **changes: Any) -> StageConfig:
+    data = world / "data"
+    files = {
+        "train_text": data / "text/tiny_corpus.txt",
+        "train_manifest": data / "images/annotations.json",
+        "image_root": data / "images",
+        "train_csv": data / "audio/asr.csv",
+        "ocr_csv": data / "ocr/ocr_train.csv",
+        "tokenizer": data / "text/pieces.model",
+        "save_dir": save_dir,
+    } | {part: world / f"runs/{part}_nano" for part in ("thinker", "audio_enc", "vision")}
+    known = STAGES[stage].model_fields
+    paths = {name: str(path) for name, path in files.items() if name in known}
+    return STAGES[stage](**(SHAPES[stage] | RUN | paths | changes))
+
+
+@pytest.fixture(scope="module")
+def chat(world: Path) -> TrainedOmni:
+    return load_omni(world / "runs/omni_sft_nano")
+
+
+def test_it_begins_with_the_stages_before_it_says_so_and_learns(world: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+    train(config("omni_sft", world, tmp_path), listener=events.append)
+    notes = [event.text for event in events if isinstance(event, Noted)]
+    assert [note.rpartition("/runs/")[2].partition("/")[0] for note in notes[:3]] == [
+        "thinker_nano", "audio_enc_nano", "vision_nano",
+    ]  # fmt: skip
+    losses = [event.loss for event in events if isinstance(event, TrainEvent)]
+    assert losses[-1] < losses[0]
+    assert all("right" in event.metrics for event in events if isinstance(event, Validated))
+    assert any(event.text for event in events if isinstance(event, Sampled))
+
+
+def test_frozen_encoders_come_out_as_they_went_in(world: Path) -> None:
+    _, mine = read_model(next((world / "runs/omni_sft_nano").glob(f"step-{STEPS:06d}")))
+    _, audio = read_model(next((world / "runs/audio_enc_nano").glob("step-*")))
+    for name, tensor in audio.items():
+        assert torch.equal(mine[f"audio.{name}"], tensor)
+
+
+@pytest.mark.parametrize(
+    "changes", [dict(train_vision=True), dict(train_audio=True), dict(train_thinker=False)], ids=str
+)
+def test_any_part_may_be_trained_or_frozen(changes: dict[str, bool], world: Path, tmp_path: Path) -> None:
+    assert train(config("omni_sft", world, tmp_path, max_steps=2, warmup_steps=0, **changes)).step == 2
+
+
+def test_stopped_and_resumed_the_weights_are_the_very_same(world: Path, tmp_path: Path) -> None:
+    control = Control()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, TrainEvent) and event.step == 8:
+            control.stop()
+
+    parts = config("omni_sft", world, tmp_path)
+    assert train(parts, listener=stop, control=control).reason == "stopped"
+    train(parts, resume=True)
+    _, once = read_model(next((world / "runs/omni_sft_nano").glob(f"step-{STEPS:06d}")))
+    _, twice = read_model(next(tmp_path.glob(f"step-{STEPS:06d}")))
+    assert all(torch.equal(once[name], twice[name]) for name in once)
+
+
+@pytest.mark.parametrize("field", ["d_model", "audio_d_ff", "vision_d_ff"])
+def test_another_width_than_the_stages_before_is_an_error_with_both_shapes(
+    field: str, world: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"has \(.*\) as .*, the config makes \("):
+        train(config("omni_sft", world, tmp_path, **{field: 64}))
+
+
+def test_captions_and_transcripts_alone_train_what_they_can_and_the_rest_is_told(world: Path, tmp_path: Path) -> None:
+    rows = json.loads((world / "data/images/annotations.json").read_text())
+    manifest = tmp_path / "captions.json"
+    manifest.write_text(json.dumps([{"image": row["image"], "captions": row["captions"]} for row in rows]))
+    text = tmp_path / "plain.txt"
+    text.write_text("a text that asks nothing at all.\n" * 2000)
+    events: list[Event] = []
+    plain = dict(train_manifest=str(manifest), train_text=str(text), max_steps=2, warmup_steps=0)
+    train(config("omni_sft", world, tmp_path / "run", **plain), listener=events.append)
+    told = "\n".join(event.text for event in events if isinstance(event, Noted))
+    assert all(f"task {task} is left out" in told for task in ("text", "picture_question", "spoken_question"))
+    with pytest.raises(UserError, match="sft_mix: no task of it can be trained"):
+        train(config("omni_sft", world, tmp_path / "none", **plain, sft_mix={"picture_question": 1.0}))
+
+
+def test_every_task_of_the_mix_is_drawn_and_a_row_is_the_same_each_time(world: Path, tmp_path: Path) -> None:
+    task = omni_sft_task(config("omni_sft", world, tmp_path))
+    seen = set()
+    for index in range(40):
+        row, tasks, _ = task.train[Place(0, index)]
+        assert len(row) <= 128 and row.n_answers == len(tasks) > 0
+        seen |= set(tasks)
+    assert seen == set(range(6))
+    assert task.train[Place(0, 3)][0].ids == task.train[Place(0, 3)][0].ids != task.train[Place(1, 3)][0].ids
+
+
+def test_all_stages_are_trained_in_order_and_a_second_time_nothing_is_done(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stage in ("thinker", "audio_enc", "vision", "omni_sft"):
+        new_file(tmp_path / f"{stage}_nano.json", config(stage, world, world / f"runs/{stage}_nano"))
+    few = {stage: STAGES[stage] for stage in ("thinker", "audio_enc", "vision", "omni_sft")}
+    monkeypatch.setattr("muomni.train.everything.STAGES", few)
+    said: list[str] = []
+    outcomes = train_everything(tmp_path, "nano", _unwatched, said.append)
+    assert [each.did for each in outcomes] == ["was finished"] * 4 and len(said) == 4
+
+
+class _unwatched:
+    def __init__(self, title: str) -> None: ...
+    def __enter__(self) -> Any:
+        return lambda event: None
+
+    def __exit__(self, *error: Any) -> None: ...
+
+
+def test_odd_pictures_sounds_and_texts_are_answered(chat: TrainedOmni, tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    Image.new("L", (8000, 500), 200).save(tmp_path / "wide.png")
+    for name, samples in (
+        ("blip.wav", np.zeros(160)),
+        ("silence.wav", np.zeros(32_000)),
+        ("noise.wav", np.random.default_rng(0).normal(0, 0.3, 32_000)),
+    ):
+        soundfile.write(tmp_path / name, samples, 16_000)
+    for media in ({"image": "dot.png"}, {"image": "wide.png"}, {"audio": "blip.wav"}, {"audio": "silence.wav"},
+                  {"audio": "noise.wav"}):  # fmt: skip
+        assert isinstance(chat.ask("what is it?", **{name: tmp_path / file for name, file in media.items()}), str)
+    assert isinstance(chat.ask("\n\t\u00e9 \U0001f600 <|user|> <|end|>"), str)
+
+
+def test_what_does_not_fit_is_cut_and_told(chat: TrainedOmni, tmp_path: Path) -> None:
+    long = chat.reply([chat.turn("word " * 10_000)])
+    assert any("tokens, the last" in note for note in long.notes) and isinstance(long.whole(), str)
+    soundfile.write(tmp_path / "long.wav", np.zeros(16_000 * 600), 16_000)
+    with pytest.raises(UserError, match="do not fit in a context of 128"):
+        chat.reply([chat.turn(audio=tmp_path / "long.wav")])
+    turns = [chat.turn("what is this? " * 4) for _ in range(12)]
+    turns = [*(type(turn)(turn.text, answer="blue.") for turn in turns), chat.turn("and now?")]
+    assert any("turns are forgotten" in note for note in chat.reply(turns).notes)
+
+
+def test_every_frame_of_a_video_is_read(chat: TrainedOmni, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (32, 32), (40 * i, 0, 0)) for i in range(6)]
+    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:], duration=200)
+    turn = chat.turn("what?", video=tmp_path / "film.gif")
+    assert len(turn.pictures) > 1 and turn.seconds == pytest.approx(1.2)
+    row, media = chat._row([turn])
+    assert sum(each.kind == "picture" for each in row.media) == len(media) == len(turn.pictures)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "nothing is said"),
+        (["--audio", "text.wav"], "is no sound that can be read"),
+        (["--image", "none.png"], "none.png"),
+        (["--image", "text.wav"], "is no image that can be read"),
+        (["hello", "--max-tokens", "0"], "--max-tokens"),
+        (["hello", "--speak", "out.mp3"], "--speak"),
+        (["--ocr"], "--ocr"),
+        (["hello", "--weights", "nowhere"], "is no folder"),
+    ],
+)
+def test_a_wrong_use_of_chat_is_one_line(
+    arguments: list[str], told: str, world: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Path("text.wav").write_text("this is no sound")
+    weights = [] if "--weights" in arguments else ["--weights", str(world / "runs")]
+    assert main(["chat", *arguments, *weights]) in (1, 2)
+    out, err = capsys.readouterr()
+    assert told in err and "Traceback" not in err and out == ""
+
+
+def test_chat_answers_and_says_which_weights_it_uses(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = next((world / "data/images/images").glob("*.png"))
+    assert main(["chat", "what is it?", "--image", str(picture), "--weights", str(world / "runs"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert isinstance(found["answer"], str) and "omni_sft_nano" in found["weights"] and "omni_sft_nano" in err
