@@ -28,7 +28,7 @@ from muomni.plan.schedule import WARMUP_PERCENT
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-TRAINABLE = ("thinker", "audio_enc", "vision", "talker", "omni_sft", "ocr")
+TRAINABLE = ("thinker", "audio_enc", "vision", "talker", "omni_sft", "vocoder", "ocr")
 ALL = "all"
 Arguments = argparse.Namespace
 

@@ -87,7 +87,7 @@ def evaluate(
         progress: show a progress bar.
 
     Raises:
-        UserError: an unknown stage; a stage that was asked for has no model, weights or data; nothing can be scored.
+        UserError: an unknown stage; a stage that was asked for has no weights or data; nothing can be scored.
     """
     from tqdm.auto import tqdm
 
@@ -112,8 +112,6 @@ def evaluate(
 def _check_stage(stage: str) -> None:
     if stage in LADDERS:
         return
-    if stage in STAGES:
-        raise UserError(f"{stage} has no model to score yet; these have: {', '.join(LADDERS)}", exit_code=BAD_USAGE)
     close = difflib.get_close_matches(stage, STAGES, n=1)
     fix = f"Did you mean {close[0]}?" if close else f"Name some of {', '.join(STAGES)}."
     raise UserError(f"{stage!r} is no stage", fix=fix, exit_code=BAD_USAGE)
