@@ -90,6 +90,7 @@ def _speak(model: Omni, answer: str, path: Path) -> None:
 
     if not answer:
         raise UserError("the answer is empty: there is nothing to say", field="--speak")
+    print(f"spoken by {model.talker.voiced_by}", file=sys.stderr)
     samples = model.say(answer)
     with replacing(path) as temporary:
         soundfile.write(temporary, samples.numpy(), 16_000, format="WAV", subtype="PCM_16")

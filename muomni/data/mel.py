@@ -46,6 +46,19 @@ def n_frames(n_samples: int, hop_length: int) -> int:
     return n_samples // hop_length + 1
 
 
+def mel_filters(settings: MelSettings) -> Tensor:
+    """The filters (n_fft / 2 + 1, n_mels) that make a mel of a magnitude spectrum."""
+    return torchaudio.functional.melscale_fbanks(
+        settings.n_fft // 2 + 1,
+        0.0,
+        settings.sample_rate / 2,
+        settings.n_mels,
+        settings.sample_rate,
+        norm="slaney",
+        mel_scale="slaney",
+    )
+
+
 class LogMel(nn.Module):
     """Log-mel spectrograms: `(..., T)` samples to `(..., n_mels, T // hop_length + 1)`.
 

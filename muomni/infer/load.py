@@ -196,9 +196,8 @@ def load_talker(run: str | Path, which: str = "best") -> TrainedTalker:
         if (place / "best.json").exists() or (place / CONFIG).exists():
             thinker = load_thinker(place).model
             if model.knows(thinker):
-                return TrainedTalker(
-                    model, thinker, Tokenizer.load(folder / TOKENIZER), best_vocoder(config)[0], folder
-                )
+                vocoder, which_vocoder = best_vocoder(config)
+                return TrainedTalker(model, thinker, Tokenizer.load(folder / TOKENIZER), vocoder, folder, which_vocoder)
     raise UserError(
         f"was trained with a Thinker that is neither in {config.thinker} nor among the weights that come with us",
         file=folder,

@@ -101,6 +101,7 @@ class TrainedTalker:
 
     Args:
         vocoder: log-mel (T, n_mels) to samples.
+        voiced_by: which vocoder that is, and why.
     """
 
     model: Talker
@@ -108,6 +109,7 @@ class TrainedTalker:
     tokenizer: Tokenizer
     vocoder: Callable[[torch.Tensor], torch.Tensor]
     folder: Path
+    voiced_by: str = ""
 
     def codes(self, text: str, voice: int = 0, sampling: Sampling = GREEDY, seed: int = 0) -> Iterator[torch.Tensor]:
         """Codes (K,) of a text, frame by frame.

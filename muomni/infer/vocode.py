@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 import torchaudio
 
-from muomni.data.mel import MelSettings
-from muomni.models.vocoder import HiFiGAN, InverseSTFT, mel_filters
+from muomni.data.mel import MelSettings, mel_filters
+from muomni.models.vocoder import HiFiGAN, InverseSTFT
 
 ITERATIONS = 60
 MOMENTUM = 0.99

@@ -19,11 +19,10 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-import torchaudio
 from torch import Tensor, nn
 
 from muomni.config import VocoderConfig
-from muomni.data.mel import MelSettings
+from muomni.data.mel import mel_filters
 from muomni.nn.spectral import QUIETEST
 from muomni.plan.parameters import UPSAMPLING
 
@@ -32,19 +31,6 @@ DILATIONS = (1, 3, 5)
 SLOPE = 0.1
 MEL_CENTER, MEL_SCALE = -5.0, 3.0
 MOMENTUM = 0.99
-
-
-def mel_filters(settings: MelSettings) -> Tensor:
-    """The mel filters (bins, n_mels) of `muomni.data.mel`."""
-    return torchaudio.functional.melscale_fbanks(
-        settings.n_fft // 2 + 1,
-        0.0,
-        settings.sample_rate / 2,
-        settings.n_mels,
-        settings.sample_rate,
-        norm="slaney",
-        mel_scale="slaney",
-    )
 
 
 class ResidualConvs(nn.Module):

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from muomni.config import VocoderConfig
 from muomni.data.examples import Examples, Reader
-from muomni.data.mel import FLOOR, LogMel
+from muomni.data.mel import FLOOR, LogMel, mel_filters
 from muomni.data.sound import read_sound
 from muomni.models.discriminators import (
     Discriminators,
@@ -30,7 +30,7 @@ from muomni.models.discriminators import (
     discriminator_loss,
     feature_matching_loss,
 )
-from muomni.models.vocoder import InverseSTFT, make_generator, mel_filters
+from muomni.models.vocoder import InverseSTFT, make_generator
 from muomni.nn.spectral import QUIETEST, stft_distance
 from muomni.train.media import Kept, both_splits, dice, tensor_bytes
 from muomni.train.objective import Loss, Objective, Sample, Turn
