@@ -416,7 +416,8 @@ def test_a_terminal_that_knows_no_greek() -> None:
 def test_interrupted_while_counting_it_says_so_and_goes_on_later(project: Path) -> None:
     """Ctrl-C in the middle of a large count; the configs are untouched and the next run ends it."""
     assert run("update-configs", "--config", "thinker", cwd=project).returncode == 0
-    write_corpus(project / "data/text/production_corpus.txt", 600_000)
+    n_lines = 1_500_000  # enough to be in the middle of, also where this process waits for its turn
+    write_corpus(project / "data/text/production_corpus.txt", n_lines)
     before = snapshot(project / "configs")
     process = subprocess.Popen(
         [sys.executable, "-m", "muomni.cli", "update-configs", "--config", "thinker"],
@@ -441,7 +442,7 @@ def test_interrupted_while_counting_it_says_so_and_goes_on_later(project: Path) 
         cwd=project,
     )
     found = json.loads(done.stdout)
-    assert found["lines"] == 600_000 and 0 < found["resumed_at"] < 600_000
+    assert found["lines"] == n_lines and 0 < found["resumed_at"] < n_lines
 
 
 def test_no_command_is_listed_that_does_nothing() -> None:
