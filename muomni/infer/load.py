@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from muomni.config import (
     AudioEncConfig,
@@ -113,12 +113,18 @@ def trained_or_shipped(run: str | Path, stage: str, profile: str = "nano") -> Pa
     return Path(run) if (Path(run) / "best.json").exists() or (Path(run) / CONFIG).exists() else shipped(stage, profile)
 
 
-def _load(run: str | Path, which: str, kind: type[Config], build: Callable[[Config], Model]) -> tuple[Path, Model]:
-    """A checkpoint's folder, and its model of the wanted stage, built and ready for use."""
+def _read(run: str | Path, which: str, kind: type[Config]) -> tuple[Path, Config, dict[str, Tensor]]:
+    """A checkpoint's folder, config and weights; they must be of the wanted stage."""
     folder = checkpoint_folder(run, which)
     config, weights = read_model(folder)
     if not isinstance(config, kind):
         raise UserError(f"holds a model of stage {config.stage_name}, not of {kind.stage_name}", file=folder)
+    return folder, config, weights
+
+
+def _load(run: str | Path, which: str, kind: type[Config], build: Callable[[Config], Model]) -> tuple[Path, Model]:
+    """A checkpoint's folder, and its model of the wanted stage, built and ready for use."""
+    folder, config, weights = _read(run, which, kind)
     model = build(config)
     model.load_state_dict(weights)
     return folder, model.eval()
@@ -174,10 +180,7 @@ def load_codec(run: str | Path, which: str = "best") -> Codec:
     Raises:
         UserError: the folder holds no whole codec.
     """
-    folder = checkpoint_folder(run, which)
-    config, weights = read_model(folder)
-    if not isinstance(config, TalkerConfig):
-        raise UserError(f"holds a model of stage {config.stage_name}, not of {TalkerConfig.stage_name}", file=folder)
+    _, config, weights = _read(run, which, TalkerConfig)
     own = {name.removeprefix("codec."): t for name, t in weights.items() if name.startswith("codec.")}
     codec = Codec(config)
     codec.load_state_dict(own or weights)
@@ -211,10 +214,7 @@ def load_vocoder(run: str | Path, which: str = "best") -> TrainedVocoder:
     Raises:
         UserError: the folder holds no whole vocoder.
     """
-    folder = checkpoint_folder(run, which)
-    config, weights = read_model(folder)
-    if not isinstance(config, VocoderConfig):
-        raise UserError(f"holds a model of stage {config.stage_name}, not of {VocoderConfig.stage_name}", file=folder)
+    folder, config, weights = _read(run, which, VocoderConfig)
     generator = make_generator(config)
     own = {name.removeprefix("generator."): t for name, t in weights.items() if name.startswith("generator.")}
     generator.load_state_dict(own)
