@@ -151,7 +151,7 @@ def test_within_draws_among_equals() -> None:
 
 
 def example(line: int, captions: Sequence[str], **values: Any) -> Example:
-    return Example(line, Path(f"{line}.png"), tuple(captions), values)
+    return Example(line, f"{line}.png", tuple(captions), values)
 
 
 def test_each_scene_brings_the_first_caption_that_is_not_taken() -> None:

@@ -57,8 +57,8 @@ def read_picture(path: str | Path, side: int | None = None, mode: str = "RGB", f
             raise _no_picture(path, error) from None
     if side is not None:
         plain = square(plain, side, fit)
-    pixels = np.array(plain)
-    return torch.from_numpy(pixels[None] if mode == "L" else pixels.transpose(2, 0, 1).copy())
+    pixels = np.asarray(plain)
+    return torch.from_numpy((pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)).copy())
 
 
 def read_frames(path: str | Path, n: int, side: int) -> tuple[list[torch.Tensor], float]:

@@ -46,11 +46,11 @@ print(rows, int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_te
 """
 
 
-def our_sound(path: Path) -> torch.Tensor:
+def our_sound(path: str) -> torch.Tensor:
     return read_sound(path, RATE)
 
 
-def our_picture(path: Path) -> torch.Tensor:
+def our_picture(path: str) -> torch.Tensor:
     return read_picture(path, SIDE)
 
 
@@ -124,7 +124,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             table, column = make(Path(name), kind, arguments.files)
             ours = Reader(Examples.open(table, column), our_sound if column == "wav" else our_picture)
-            files = [str(example.path) for example in ours.examples]
+            files = [example.file for example in ours.examples]
             bare = Bare(files, bare_sound if column == "wav" else bare_picture)
             for workers in arguments.workers:
                 best = [float("inf")] * 2
