@@ -28,6 +28,12 @@ LONGEST_TEXT = 400
 GREEDY = Sampling(temperature=0.0)
 
 
+def tokens_of(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The tokens (L,) of what is to be said. As in conversations a space comes first, so that the first word has the
+    pieces that it has everywhere."""
+    return tokenizer.encode(" " + text.strip()) if text.strip() else []
+
+
 @torch.no_grad()
 def states_of(thinker: Thinker, tokens: Sequence[int]) -> torch.Tensor:
     """The Thinker's states (L, H) at tokens (L,), from its middle layer: it knows there what a word means here, and
@@ -117,8 +123,8 @@ class TrainedTalker:
         Raises:
             UserError: the text is empty or too long, or there is no such voice.
         """
-        tokens = self.tokenizer.encode(text)
-        if not text.strip() or not tokens:
+        tokens = tokens_of(self.tokenizer, text)
+        if not tokens:
             raise UserError("is empty: there is nothing to say", field="text", fix="Write a sentence.")
         if len(tokens) > LONGEST_TEXT:
             problem = f"has {len(tokens)} tokens, at most {LONGEST_TEXT} can be said at once"

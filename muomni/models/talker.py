@@ -44,18 +44,6 @@ class Chooser(Protocol):
     ) -> torch.Tensor: ...
 
 
-class Likeliest:
-    """Always the likeliest."""
-
-    def choose(
-        self, logits: torch.Tensor, seen: torch.Tensor | None = None, generator: torch.Generator | None = None
-    ) -> torch.Tensor:
-        return logits.argmax(-1)
-
-
-LIKELIEST = Likeliest()
-
-
 class Script(NamedTuple):
     """What is to be spoken at each frame.
 
@@ -214,7 +202,7 @@ class Talker(nn.Module):
         return torch.stack(codes, 1)
 
     @torch.no_grad()
-    def follow(self, script: Script, sampling: Chooser = LIKELIEST) -> torch.Tensor:
+    def follow(self, script: Script, sampling: Chooser) -> torch.Tensor:
         """Codes (B, T, K) spoken at the script's own times."""
         cache = KVCache(len(self.blocks), script.elapsed.shape[1])
         codes = torch.full((len(script.voice), 1, self.config.n_codebooks), NOTHING, device=script.voice.device)

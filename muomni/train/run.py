@@ -93,13 +93,7 @@ def vision_task(config: StageConfig) -> Task:
     train, validation, notes = captioned(config, tokenizer)
     thinker = None
     if config.text_tower == "thinker":
-        thinker = load_thinker(config.thinker).model
-        if thinker.config.d_model != config.text_d_model:
-            raise UserError(
-                f"is {config.text_d_model}, but the Thinker in {config.thinker} is {thinker.config.d_model} wide",
-                field="text_d_model",
-                fix="Make them equal.",
-            )
+        thinker = thinker_of(config.thinker, "text_d_model", config.text_d_model)
     objective = VisionObjective(config, tokenizer, shown(validation, 64), thinker)
     data = f"{fingerprint(config.train_manifest)} {tokenizer.fingerprint}"
     return Task(objective, train, validation, data, Path(config.tokenizer), notes)
@@ -135,7 +129,7 @@ def talker_task(config: StageConfig) -> Task:
     config = cast(TalkerConfig, config)
     tokenizer = matching_tokenizer(config)
     speech = Speech(config)
-    thinker = thinker_of(config)
+    thinker = thinker_of(config.thinker, "thinker_d_model", config.thinker_d_model)
     codec = load_codec(Path(config.save_dir) / "codec", "last")
     train, validation = speech.utterances(codec, thinker, tokenizer)
     objective = TalkerObjective(config, codec, thinker, shown(validation, 1))
@@ -143,15 +137,16 @@ def talker_task(config: StageConfig) -> Task:
     return Task(objective, train, validation, data, Path(config.tokenizer), speech.notes)
 
 
-def thinker_of(config: TalkerConfig) -> Thinker:
-    """The Thinker that a Talker listens to: the config's, or where it was not trained the one that comes with us."""
-    thinker = load_thinker(trained_or_shipped(config.thinker, "thinker")).model
-    if thinker.config.d_model != config.thinker_d_model:
-        raise UserError(
-            f"is {config.thinker_d_model}, but the Thinker in {config.thinker} is {thinker.config.d_model} wide",
-            field="thinker_d_model",
-            fix="Make them equal.",
-        )
+def thinker_of(run: str, field: str, width: int) -> Thinker:
+    """The Thinker that another stage listens to: that of a run, or where it was not trained the one that comes with us.
+
+    Raises:
+        UserError: it is not as wide as the config's `field` says.
+    """
+    thinker = load_thinker(trained_or_shipped(run, "thinker")).model
+    if thinker.config.d_model != width:
+        problem = f"is {width}, but the Thinker in {run} is {thinker.config.d_model} wide"
+        raise UserError(problem, field=field, fix="Make them equal.")
     return thinker
 
 

@@ -23,7 +23,7 @@ from muomni.errors import UserError
 from muomni.infer.align import word_times
 from muomni.infer.listen import TrainedListener, stack_mels
 from muomni.infer.load import load_listener, trained_or_shipped
-from muomni.infer.speak import at_frames, states_of
+from muomni.infer.speak import GREEDY, at_frames, states_of, tokens_of
 from muomni.models.codec import Codec
 from muomni.models.talker import Script, Talker
 from muomni.models.thinker import Thinker
@@ -140,7 +140,7 @@ class Speech:
     def _one(
         self, example: Example, codes: torch.Tensor, codec: Codec, thinker: Thinker, tokenizer: Tokenizer
     ) -> Spoken:
-        tokens, written = tokenizer.encode(example.text), example.values.get("words")
+        tokens, written = tokens_of(tokenizer, example.text), example.values.get("words")
         times = read_times(str(written)) if written else word_times(self.aligner, example.path, example.text)
         pieces = [tokenizer.piece(token) for token in tokens]
         starts = token_starts(pieces, times, codec.seconds_per_frame, len(codes))
@@ -211,7 +211,7 @@ class TalkerObjective(Objective):
             return None
         n = int(self.shown.n_frames[0])
         script = Script(*(part[:1] if part.dim() == 1 else part[:1, :n] for part in self.shown.script))
-        said = self.model.follow(script)
+        said = self.model.follow(script, GREEDY)
         mels = [self.model.codec.decode(codes)[0].cpu() for codes in (self.shown.codes[:1, :n], said)]
         wrong = float((said[..., 0] != self.shown.codes[:1, :n, 0]).float().mean())
         text = f"{n} frames; {1 - wrong:.0%} of book 0 as it was spoken\nleft: spoken, right: the Talker"
