@@ -5,6 +5,7 @@
 | new scenes | `vqa`: questions in text about a picture, answered word for word; `caption_exact`: its caption is true |
 | unseen pairs | `vqa_new_pairs` |
 | spoken questions | `spoken_vqa`: new sentences spoken, about new scenes |
+| answered in speech | `spoken_vqa_spoken_answer`: the same, and the Talker's answer as our own listener hears it |
 | new sentences | `transcribe_wer` |
 | words in pictures | `read_word`: the word written in a new scene |
 
@@ -17,6 +18,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+import torch
+
 from muomni.data.chat import CAPTION, TRANSCRIBE
 from muomni.data.examples import Example
 from muomni.data.world.captions import read_caption, short_caption
@@ -25,16 +28,16 @@ from muomni.data.world.grammar import DESCRIBE, question_kinds
 from muomni.data.world.lexicon import INVERSE, WORLD
 from muomni.data.world.scene import Scene, observe
 from muomni.errors import UserError
-from muomni.evaluate.edits import word_error_rate
+from muomni.evaluate.edits import normal, word_error_rate
 from muomni.evaluate.material import Material
 from muomni.evaluate.pictures import record_of
 from muomni.evaluate.rung import Ladder, Rung
 from muomni.evaluate.score import Score, mean_score
 from muomni.evaluate.truth import is_true
 from muomni.infer.chat import TrainedOmni
-from muomni.infer.load import load_omni
+from muomni.infer.load import load_listener, load_omni, load_talker, newest, shipped
 
-N_ASKED, N_CAPTIONS, N_SPOKEN, N_SAID = 500, 200, 400, 300
+N_ASKED, N_CAPTIONS, N_SPOKEN, N_SAID, N_AGAIN = 500, 200, 400, 300, 100
 READING = ("what does it say?", "what is the word?", "what word is written?", "read the word.")
 
 
@@ -85,8 +88,8 @@ def unseen_pairs(trained: TrainedOmni, material: Material) -> dict[str, Score]:
     return {"vqa_new_pairs": _asked(trained, material, "test_new_pairs")}
 
 
-def spoken_questions(trained: TrainedOmni, material: Material) -> dict[str, Score]:
-    """New sentences that ask something, each about a few new scenes whose records answer it."""
+def _spoken(material: Material, limit: int) -> list[tuple[Example, Example, str]]:
+    """(a new scene, a new sentence that asks something about it, the answer), a few of each scene."""
     spoken: dict[str, list[Example]] = {}
     for clip in material.rows("audio/asr_test.csv", "wav"):
         spoken.setdefault(clip.text, []).append(clip)
@@ -96,13 +99,33 @@ def spoken_questions(trained: TrainedOmni, material: Material) -> dict[str, Scor
         pairs += [(row, clip, answer) for clip, answer in found[:2]]
     if not pairs:
         raise UserError("asks nothing that a test picture answers", file=material.data / "audio/asr_test.csv")
-    few = material.spread(pairs, N_SPOKEN)
+    return material.spread(pairs, limit)
+
+
+def spoken_questions(trained: TrainedOmni, material: Material) -> dict[str, Score]:
+    """New sentences that ask something, each about a few new scenes whose records answer it."""
+    few = _spoken(material, N_SPOKEN)
     right = [
         float(trained.ask(image=row.path, audio=clip.path) in right_answers(clip.text, answer, record_of(row)))
         for row, clip, answer in few
     ]
     floor = _commonest([answer for _, _, answer in few])
     return {"spoken_vqa": mean_score(right, "test", material.seed, floor, ceiling=1.0)}
+
+
+def answered_in_speech(trained: TrainedOmni, material: Material) -> dict[str, Score]:
+    """The answers to spoken questions, said by the Talker and heard by the listener that comes with the package."""
+    few = _spoken(material, N_AGAIN)
+    talker = load_talker(shipped("talker") if trained.folder == shipped("omni_sft") else newest("talker"))
+    answers = [trained.ask(image=row.path, audio=clip.path) for row, clip, _ in few]
+    sounds = [talker.say(answer) if answer.strip() else torch.zeros(1) for answer in answers]
+    heard = load_listener(shipped("audio_enc")).transcribe(sounds)
+    right = [
+        float(normal(words) in {normal(each) for each in right_answers(clip.text, answer, record_of(row))})
+        for words, (row, clip, answer) in zip(heard, few, strict=True)
+    ]
+    floor = _commonest([answer for _, _, answer in few])
+    return {"spoken_vqa_spoken_answer": mean_score(right, "test", material.seed, floor, ceiling=1.0)}
 
 
 def spoken_answers(record: Scene, spoken: dict[str, list[Example]]) -> list[tuple[Example, str]]:
@@ -150,6 +173,7 @@ LADDER = Ladder(
         Rung("new scenes", ("vqa", "caption_exact"), "images", new_scenes, ("vqa",)),
         Rung("unseen pairs", ("vqa_new_pairs",), "images", unseen_pairs, ("vqa_new_pairs",)),
         Rung("spoken questions", ("spoken_vqa",), "audio", spoken_questions, ("spoken_vqa",)),
+        Rung("answered in speech", ("spoken_vqa_spoken_answer",), "audio", answered_in_speech, ()),
         Rung("new sentences", ("transcribe_wer",), "audio", new_sentences, ("transcribe_wer",)),
         Rung("words in pictures", ("read_word",), "images", words, ("read_word",)),
     ),

@@ -47,23 +47,25 @@ def beginning(config: OmniSFTConfig, tokenizer: Tokenizer) -> tuple[OmniModel, l
         (model.vision, looker.model.vision.state_dict(), looker.folder),
     )
     for part, weights, folder in parts:
-        ours = {name: tuple(t.shape) for name, t in part.state_dict().items()}
-        theirs = {name: tuple(t.shape) for name, t in weights.items()}
-        if ours != theirs:
-            other = next(name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name))
+        wanted = {name: tuple(t.shape) for name, t in part.state_dict().items()}
+        found = {name: tuple(t.shape) for name, t in weights.items()}
+        if wanted != found:
+            other = next(name for name in sorted(wanted.keys() | found.keys()) if wanted.get(name) != found.get(name))
             raise UserError(
-                f"has {theirs.get(other, 'no')} as {other}, the config makes {ours.get(other, 'none')}",
+                f"has {found.get(other, 'no')} as {other}, the config makes {wanted.get(other, 'none')}",
                 file=folder,
                 fix="Make the configs agree (`muomni doctor` names the settings), or name another run.",
             )
         part.load_state_dict(weights)
-    made_from = listener.model.config
-    inside = audio_config(config)
-    for name in ("sample_rate", "n_mels", "n_fft", "hop_length", "downsample"):
-        if getattr(made_from, name) != getattr(inside, name):
-            raise UserError(
-                f"is {getattr(inside, name)}, but {getattr(made_from, name)} in {listener.folder}", field=name
-            )
+    alike = (
+        (listener.model.config, audio_config(config), ("sample_rate", "n_mels", "n_fft", "hop_length", "downsample")),
+        (thinker.model.config, config, ("rope_theta",)),
+    )
+    for theirs, ours, names in alike:  # what no weight's shape shows
+        for name in names:
+            if getattr(theirs, name) != getattr(ours, name):
+                problem = f"is {getattr(ours, name)}, but {getattr(theirs, name)} in the run of {theirs.stage_name}"
+                raise UserError(problem, field=name, fix="Make the configs agree, or name another run.")
     begin_control_tokens(model, tokenizer)
     return model, [folder for _, _, folder in parts]
 
