@@ -128,6 +128,13 @@ def test_another_width_than_the_stages_before_is_an_error_with_both_shapes(
         train(config("omni_sft", world, tmp_path, **{field: 64}))
 
 
+def test_what_no_shape_shows_must_agree_with_the_stages_before_too(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"rope_theta: is 100.0, but 10000.0 in the run of thinker"):
+        train(config("omni_sft", world, tmp_path, rope_theta=100.0))
+    with pytest.raises(UserError, match=r"hop_length: is 128, but 256 in the run of audio_enc"):
+        train(config("omni_sft", world, tmp_path, hop_length=128))
+
+
 def test_captions_and_transcripts_alone_train_what_they_can_and_the_rest_is_told(world: Path, tmp_path: Path) -> None:
     rows = json.loads((world / "data/images/annotations.json").read_text())
     manifest = tmp_path / "captions.json"
