@@ -37,6 +37,16 @@ def picture_size(path: str | Path) -> tuple[int, int]:
         return image.size
 
 
+def count_frames(path: str | Path) -> int:
+    """How many pictures a file shows after each other; of most, one.
+
+    Raises:
+        UserError: as `picture_size`.
+    """
+    with _opened(path) as image:
+        return int(getattr(image, "n_frames", 1))
+
+
 def read_picture(path: str | Path, side: int | None = None, mode: str = "RGB", fit: Fit = "stretch") -> torch.Tensor:
     """The image of a file, `(3, H, W)` uint8 (`(1, H, W)` with `mode="L"`).
 

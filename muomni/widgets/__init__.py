@@ -1,4 +1,4 @@
-"""The panels of the notebooks: a config's sliders, a manifest's rows, a run's monitor. Loaded when first asked for."""
+"""The panels of the notebooks: config sliders, a manifest's rows, a run's monitor, a chat. Loaded when asked for."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import Any
 
 PANELS = {
+    "ChatPanel": "muomni.widgets.chat_panel",
     "ConfigLab": "muomni.widgets.config_lab",
     "DataBrowser": "muomni.widgets.data_browser",
     "TrainingMonitor": "muomni.widgets.training_monitor",
 }
 
-__all__ = ["ConfigLab", "DataBrowser", "TrainingMonitor"]
+__all__ = ["ChatPanel", "ConfigLab", "DataBrowser", "TrainingMonitor"]
 
 
 def __getattr__(name: str) -> Any:

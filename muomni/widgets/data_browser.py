@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from muomni.errors import UserError
 from muomni.widgets import data_view
 from muomni.widgets.data_inputs import hearing, tokenizer_of
 from muomni.widgets.data_row import OpenRow, as_text, open_row
-from muomni.widgets.panel import Panel, front_end, style
+from muomni.widgets.panel import Panel, beside, front_end, style
 
 AT_ONCE = 0.25
 """Seconds that a manifest is counted for before it is shown; what is left is counted behind it."""
@@ -80,7 +80,7 @@ class DataBrowser(Panel):
         self._count(AT_ONCE)
         self.go(1)
         if not self.catalogue.done:
-            _beside(self._count_behind)
+            beside(self._count_behind)
 
     def __len__(self) -> int:
         """Rows that can be gone to: all that are counted, or those that pass the filter."""
@@ -265,7 +265,7 @@ class DataBrowser(Panel):
                 self.message = message
                 self.refresh()
 
-        _beside(work)
+        beside(work)
 
     def _watched(self, examples: Examples, name: str) -> Iterator[Example]:
         """The examples one by one, telling how far the check is; ends it when told to stop."""
@@ -285,8 +285,3 @@ class DataBrowser(Panel):
             return None
         settings = self.settings
         return Ears(self.catalogue.tokenizer, settings.sample_rate, settings.hop_length * settings.downsample)
-
-
-def _beside(work: Callable[[], None]) -> None:
-    """Run in a thread of its own, which ends when the program does: killed within a C++ library it would abort that."""
-    threading.Thread(target=work, daemon=False).start()

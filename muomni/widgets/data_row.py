@@ -6,7 +6,7 @@ import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from muomni.data.catalogue import NO_SPLIT, Catalogue, questions_of
 from muomni.data.ctc import frames_needed
 from muomni.data.manifests import Row, texts_of
 from muomni.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 LONGEST = 120.0
 """Seconds of sound that are drawn and played; what is longer is told by its header alone."""
@@ -154,8 +157,6 @@ def open_sound(path: Path, settings: AudioEncConfig) -> Sound:
     Raises:
         UserError: as `read_sound`.
     """
-    import soundfile
-
     from muomni.data.sound import read_sound, sound_info
 
     info = sound_info(path)
@@ -165,11 +166,18 @@ def open_sound(path: Path, settings: AudioEncConfig) -> Sound:
 
     samples = read_sound(path, settings.sample_rate)  # (T,)
     mel = LogMel(settings)(samples).numpy()  # (n_mels, frames)
-    content = io.BytesIO()
-    soundfile.write(content, samples.clamp(-1, 1).numpy(), settings.sample_rate, format="WAV", subtype="PCM_16")
-    source = "data:audio/wav;base64," + base64.b64encode(content.getvalue()).decode()
+    source = wav_source(samples, settings.sample_rate)
     n_mels, n_frames = mel.shape
     return Sound(info.seconds, info.rate, info.channels, len(samples), n_mels, n_frames, source, _colored(mel))
+
+
+def wav_source(samples: torch.Tensor, sample_rate: int) -> str:
+    """Samples (T,) as the data address of a WAV file."""
+    import soundfile
+
+    content = io.BytesIO()
+    soundfile.write(content, samples.clamp(-1, 1).numpy(), sample_rate, format="WAV", subtype="PCM_16")
+    return "data:audio/wav;base64," + base64.b64encode(content.getvalue()).decode()
 
 
 def as_text(row: OpenRow) -> str:

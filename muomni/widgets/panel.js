@@ -54,7 +54,8 @@ function sender(model, signal) {
     const [key, message] = first.value;
     waiting.delete(key);
     underWay = { key, ticket: `${view}-${++number}` };
-    model.send({ ...message, ticket: underWay.ticket });
+    const { buffers, ...content } = message; // files travel beside the message, as bytes
+    model.send({ ...content, ticket: underWay.ticket }, undefined, buffers);
     timer = setTimeout(next, patience);
   }
 

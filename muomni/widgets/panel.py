@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -41,6 +41,11 @@ def failure_html(failures: Sequence[str]) -> str:
     return "".join(f'<pre class="mu-failure muomni-error" role="alert">{escape(text)}</pre>' for text in failures)
 
 
+def beside(work: Callable[[], None]) -> None:
+    """Run in a thread of its own, which ends when the program does: killed within a C++ library it would abort that."""
+    threading.Thread(target=work, daemon=False).start()
+
+
 class Panel(anywidget.AnyWidget):
     """A panel in a notebook. Subclasses say what it shows (`picture`), does (`act`) and reads as (`text`)."""
 
@@ -61,7 +66,7 @@ class Panel(anywidget.AnyWidget):
         raise NotImplementedError
 
     def act(self, content: dict[str, Any]) -> None:
-        """Do what the browser's message asks for.
+        """Do what the browser's message asks for. Files come as bytes in `content["buffers"]`.
 
         Raises:
             UserError: it cannot be done; the text is shown to the learner.
@@ -81,7 +86,7 @@ class Panel(anywidget.AnyWidget):
         with self.lock:
             self._ticket = str(content.get("ticket", ""))
             try:
-                self.act(content)
+                self.act({**content, "buffers": buffers} if buffers else content)
             except UserError as error:
                 self.message = f"✕ {error}"
             except Exception:
