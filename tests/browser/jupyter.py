@@ -55,6 +55,7 @@ def chromium_arguments() -> list[str]:
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
+        "--use-fake-device-for-media-stream",  # a microphone that beeps, once a page may use it
     ]
 
 
