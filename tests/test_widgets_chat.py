@@ -20,6 +20,7 @@ import muomni
 from muomni.errors import UserError
 from muomni.infer.omni import Omni
 from muomni.widgets import ChatPanel
+from muomni.widgets.chat_panel import NEW_PICTURE
 
 RATE = 16_000
 
@@ -114,6 +115,18 @@ def test_turns_are_remembered_until_begun_anew(panel: ChatPanel, model: Omni) ->
     assert second.answer == model.omni.reply([first, model.omni.turn("what size is it?")]).whole()
     says(panel, "press", action="forget")
     assert panel.exchanges == panel.turns == panel.log == [] and "Nothing has been said yet" in panel.text()
+
+
+def test_a_new_picture_begins_a_new_conversation_and_its_questions_go_on(
+    panel: ChatPanel, model: Omni, tmp_path: Path
+) -> None:
+    path = tmp_path / "dot.png"
+    path.write_bytes(png())
+    panel.ask("how are you?")
+    assert panel.ask("what color is it?", image=path) == model.chat("what color is it?", image=path)
+    assert panel.exchanges[0].notes == () and panel.exchanges[1].notes == (NEW_PICTURE,)
+    panel.ask("and the shape?")
+    assert len(panel.turns) == 2 and panel.turns[0].pictures and panel.exchanges[2].notes == ()
 
 
 def test_pictures_and_sounds_go_with_one_question(panel: ChatPanel, model: Omni, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ MOST_BYTES = 8 * 2**20
 """Of a file that is sent from the browser: Jupyter's connection takes messages of up to 10 MiB."""
 REMEMBERED = 24
 """Turns kept for the model: more never fit in its context."""
+NEW_PICTURE = "the picture begins a new conversation, for the model knows none about two"
 WITH_MEDIA = 8
 """The newest exchanges, which show their pictures and sounds; older ones tell them in words."""
 
@@ -223,9 +224,11 @@ class ChatPanel(Panel):
         for kind, each in self.attached.items():
             media["audio" if kind == "sound" else "video" if each.shown.n_frames > 1 else "image"] = each.path
         turn = self.omni.turn(text, **media)
-        reply = self.omni.reply([*self.turns, turn])
+        anew = (NEW_PICTURE,) if turn.pictures and self.turns else ()
+        reply = self.omni.reply([turn] if anew else [*self.turns, turn])
         given = tuple(each.shown for each in self.attached.values())
-        self.exchanges.append(Exchange(turn.text, given, reply.notes))
+        self.exchanges.append(Exchange(turn.text, given, (*anew, *reply.notes)))
+        self.turns = [] if anew else self.turns
         self.attached, self.busy, self._stop, self.message = {}, True, False, ""
         self.refresh()
         return turn, reply
