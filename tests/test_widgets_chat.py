@@ -190,6 +190,15 @@ def test_what_was_cut_is_told(panel: ChatPanel) -> None:
     assert "are read" in panel.log[0]
 
 
+def test_a_cut_is_told_once_and_a_very_long_text_is_shown_in_part(panel: ChatPanel, tmp_path: Path) -> None:
+    (tmp_path / "long.wav").write_bytes(wav(20.0))
+    panel.ask(audio=tmp_path / "long.wav")
+    panel.ask("how are you?")
+    assert "first 8 are heard" in panel.exchanges[0].notes[0] and "heard" not in "".join(panel.exchanges[1].notes)
+    panel.ask("red " * 10_000)
+    assert "(40,000 characters)" in panel.text() and len(panel.text()) < 6_000
+
+
 def test_old_exchanges_keep_their_words_and_lose_their_media(panel: ChatPanel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("muomni.widgets.chat_panel.WITH_MEDIA", 1)
     for _ in range(2):

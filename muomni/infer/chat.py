@@ -146,7 +146,8 @@ class TrainedOmni:
             turns, dropped = turns[1:], dropped + 1
             row, media = self._row(turns)
         if dropped:
-            notes.append(f"the context has room for {limit} tokens: the oldest {dropped} turns are forgotten")
+            oldest = "turn is" if dropped == 1 else f"{dropped} turns are"
+            notes.append(f"the context has room for {limit} tokens: the oldest {oldest} forgotten")
         last = turns[-1]
         if len(row) > limit and last.text:
             pieces = self.tokenizer.encode(last.text)

@@ -246,7 +246,7 @@ class ChatPanel(Panel):
                     break
             answer = answer.strip()
             self._tell(answer=answer, first=first, seconds=time.perf_counter() - began)
-            self.turns = [*self.turns, replace(turn, answer=answer)][-REMEMBERED:]
+            self.turns = [*self.turns, replace(self._heard(turn), answer=answer)][-REMEMBERED:]
             if self.speak and answer and not self._stop:
                 sound, voice = self._spoken(answer)
                 self._tell(spoken=sound, voice=voice)
@@ -254,6 +254,12 @@ class ChatPanel(Panel):
             with self.lock:
                 self.busy = False
                 self._tell(done=True)
+
+    def _heard(self, turn: Turn) -> Turn:
+        """What is kept of a turn: of a long sound the part that was heard, so that the cut is told once."""
+        config = self.omni.model.config
+        most = int(config.max_audio_seconds * config.sample_rate)
+        return turn if turn.sound is None else replace(turn, sound=turn.sound[:most])
 
     def _spoken(self, answer: str) -> tuple[Sound, str]:
         samples = self.model.say(answer)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from muomni.widgets.data_row import Picture, Sound
+from muomni.widgets.data_row import Picture, Sound, shortened
 from muomni.widgets.lab_view import cell
 from muomni.widgets.panel import failure_html
 
@@ -62,7 +62,7 @@ def exchange(said: Exchange, number: int, with_media: bool) -> str:
     """A question, and its answer once it is whole. Of old ones, media are told in words alone."""
     parts = [f"<h4>{cell('exchange', f'You, {number}', number)}</h4>"]
     parts += [_given(each, with_media) for each in said.given]
-    parts.append(f'<p class="mu-text">{escape(said.text)}</p>' if said.text else "")
+    parts.append(f'<p class="mu-text">{escape(shortened(said.text))}</p>' if said.text else "")
     parts += [f'<p class="mu-words mu-note-line mu-is-warning">! {escape(note)}</p>' for note in said.notes]
     if not said.done:
         return "".join(parts)
@@ -113,7 +113,7 @@ def lines(panel: ChatPanel) -> list[str]:
     written = [panel.title]
     for said in panel.exchanges:
         written += [f"you gave: {each}" for each in said.given]
-        written += [f"you: {said.text}"] if said.text else []
+        written += [f"you: {shortened(said.text)}"] if said.text else []
         written += [f"  ! {note}" for note in said.notes]
         written.append(f"μOmni: {said.answer or '(no words)'}")
         written += [f"  {_spoken_words(said)}"] if said.spoken is not None else []
