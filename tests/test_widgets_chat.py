@@ -184,6 +184,16 @@ def test_without_speaking_no_sound_is_made(panel: ChatPanel) -> None:
     assert panel.exchanges[0].spoken is None and "<audio" not in html(panel) and not panel.shown["speak"]
 
 
+def test_an_answer_that_cannot_be_spoken_is_still_given(panel: ChatPanel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def say(text: str) -> None:
+        raise UserError("has no voice")
+
+    monkeypatch.setattr(panel.model, "say", say)
+    answer = panel.ask("how are you?")
+    assert answer and panel.exchanges[0].answer == answer and panel.exchanges[0].notes == ("not spoken: has no voice",)
+    assert "! not spoken: has no voice" in panel.text() and not panel.busy
+
+
 def test_what_was_cut_is_told(panel: ChatPanel) -> None:
     panel.ask("red " * 400 + "what color?")
     assert panel.exchanges[0].notes and all(f"  ! {note}" in panel.text() for note in panel.exchanges[0].notes)

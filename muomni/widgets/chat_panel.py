@@ -248,8 +248,11 @@ class ChatPanel(Panel):
             self._tell(answer=answer, first=first, seconds=time.perf_counter() - began)
             self.turns = [*self.turns, replace(self._heard(turn), answer=answer)][-REMEMBERED:]
             if self.speak and answer and not self._stop:
-                sound, voice = self._spoken(answer)
-                self._tell(spoken=sound, voice=voice)
+                try:
+                    sound, voice = self._spoken(answer)
+                    self._tell(spoken=sound, voice=voice)
+                except UserError as error:  # the answer stands, though nobody says it
+                    self._tell(notes=(*self.exchanges[-1].notes, f"not spoken: {error}"))
         finally:
             with self.lock:
                 self.busy = False
