@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +173,35 @@ def test_all_stages_are_trained_in_order_and_a_second_time_nothing_is_done(
     said: list[str] = []
     outcomes = train_everything(tmp_path, "nano", _unwatched, said.append)
     assert [each.did for each in outcomes] == ["was finished"] * 4 and len(said) == 4
+
+
+def test_a_stopped_chain_goes_on_where_it_was_and_ends_with_the_same_weights(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = ("thinker", "audio_enc", "vision")
+    for stage in few:
+        new_file(tmp_path / f"{stage}_nano.json", config(stage, world, tmp_path / stage))
+    monkeypatch.setattr("muomni.train.everything.STAGES", {stage: STAGES[stage] for stage in few})
+    control = Control()
+
+    @contextmanager
+    def stop_the_second(title: str) -> Iterator[Any]:
+        def listener(event: Event) -> None:
+            if title == "2/3 audio_enc" and isinstance(event, TrainEvent) and event.step == 8:
+                control.stop()
+
+        yield listener
+
+    stopped = train_everything(tmp_path, "nano", stop_the_second, lambda line: None, control)
+    assert [(each.stage, each.did, each.steps) for each in stopped] == [
+        ("thinker", "trained", STEPS), ("audio_enc", "trained", 8),
+    ]  # fmt: skip
+    again = train_everything(tmp_path, "nano", _unwatched, lambda line: None)
+    assert [each.did for each in again] == ["was finished", "resumed", "trained"]
+    for stage in few:
+        once, twice = (read_model(next(folder.glob(f"step-{STEPS:06d}")))[1] for folder in
+                       (world / f"runs/{stage}_nano", tmp_path / stage))  # fmt: skip
+        assert all(torch.equal(tensor, twice[name]) for name, tensor in once.items())
 
 
 class _unwatched:

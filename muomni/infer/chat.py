@@ -104,7 +104,7 @@ class TrainedOmni:
 
     def reply(self, turns: Sequence[Turn], max_new_tokens: int = ANSWER, seed: int = 0) -> Reply:
         """The answer to the last of the turns, greedily."""
-        rows, notes = self._fitting(list(turns))
+        rows, notes = self.fitting(turns)
         with torch.inference_mode():
             embedded = self.model.embed(rows)[0]
         tokens = generate(
@@ -132,7 +132,13 @@ class TrainedOmni:
                 yield text[len(told) :]
                 told = text
 
-    def _fitting(self, turns: list[Turn]) -> tuple[Rows, list[str]]:
+    def fitting(self, turns: Sequence[Turn]) -> tuple[Rows, list[str]]:
+        """The turns as the model reads them, cut to its context, and a line for every cut.
+
+        Raises:
+            UserError: what cannot be cut does not fit.
+        """
+        turns = list(turns)
         config, notes = self.model.config, list[str]()
         limit, dropped = config.ctx_len - ANSWER, 0
         most = int(config.max_audio_seconds * config.sample_rate)

@@ -15,7 +15,7 @@ from typing import Literal
 from muomni.config import STAGES, read_config
 from muomni.config.reading import read_json
 from muomni.train.checkpoint import RunFolder
-from muomni.train.events import Listener
+from muomni.train.events import Control, Listener
 from muomni.train.run import TASKS, train
 
 Shown = Callable[[str], AbstractContextManager[Listener]]
@@ -31,12 +31,15 @@ class Outcome:
     steps: int
 
 
-def train_everything(configs: Path, profile: str, shown: Shown, say: Callable[[str], None]) -> list[Outcome]:
+def train_everything(
+    configs: Path, profile: str, shown: Shown, say: Callable[[str], None], control: Control | None = None
+) -> list[Outcome]:
     """Train every stage by its config of a profile.
 
     Args:
         shown: of a stage's title, a context manager that gives the listener of its run.
         say: is told one line before each stage.
+        control: pauses, resumes or stops the run that goes on; stopped, no further stage is begun.
 
     Raises:
         UserError: a config is missing or a stage fails; what was trained before it stays.
@@ -58,8 +61,10 @@ def train_everything(configs: Path, profile: str, shown: Shown, say: Callable[[s
         say(f"{title}: {'begins' if did == 'trained' else did}")
         if did in ("trained", "resumed"):
             with shown(f"{number}/{len(order)} {stage}") as listener:
-                done = train(config, resume=folder.has_run, listener=listener).step
+                done = train(config, resume=folder.has_run, listener=listener, control=control).step
         outcomes.append(Outcome(stage, did, str(folder.path), done))
+        if control is not None and control.stopping:
+            break
     return outcomes
 
 
