@@ -17,6 +17,7 @@ import torch
 
 from muomni.config import read_config
 from muomni.errors import UserError
+from muomni.evaluate.ladder import LADDERS
 from muomni.evaluate.score import Score
 from muomni.evaluate.scorecard import evaluate
 from muomni.files import write_text
@@ -61,8 +62,8 @@ def ship(stage: str, run: Path, profile: str, data: Path) -> Path:
             must_beat_griffin_lim(run, scores)
         metric, sign = DECIDES[stage]
         if (target / CONFIG).exists():
-            old = scores_of(stage, target, data)
-            if sign * scores[metric].value <= sign * old[metric].value:
+            old = scores_of(stage, target, data) if usable(stage, target) else {}
+            if old and sign * scores[metric].value <= sign * old[metric].value:
                 problem = f"{metric} is {scores[metric].value:.4f}, not better than {old[metric].value:.4f}"
                 raise UserError(problem, file=run, fix="The weights that are there stay.")
         write_text(staging / "README.md", card(stage, profile, source, run, scores))
@@ -71,6 +72,16 @@ def ship(stage: str, run: Path, profile: str, data: Path) -> Path:
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def usable(stage: str, folder: Path) -> bool:
+    """Whether weights still load: a Talker no longer does once the Thinker that it listens to is another."""
+    try:
+        LADDERS[stage].load(folder)
+    except UserError as error:
+        print(f"what is there can no longer be used: {error.problem}")
+        return False
+    return True
 
 
 def must_beat_griffin_lim(run: Path, scores: dict[str, Score]) -> None:
