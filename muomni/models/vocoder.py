@@ -135,13 +135,16 @@ class InverseSTFT(nn.Module):
         with torch.autocast(log_mel.device.type, enabled=False):
             mel = log_mel.float().exp()
             magnitudes = (mel @ self.inverse).clamp_min(QUIETEST).log() + change
-            return magnitudes + self.missing(magnitudes.exp(), mel).log(), self.advance + turn
+            return magnitudes + self.missing(magnitudes.exp(), self.spread(mel)).log(), self.advance + turn
 
-    def missing(self, magnitudes: Tensor, mel: Tensor) -> Tensor:
-        """Factors (B, T, bins) that bring magnitudes to a mel (B, T, n_mels), nearly: one multiplicative step (Lee &
-        Seung 2001). Bins that no filter covers keep theirs."""
-        spread = self.filters.T
-        return (mel @ spread + TINY) / (magnitudes @ self.filters @ spread + TINY)
+    def spread(self, mel: Tensor) -> Tensor:
+        """A mel (B, T, n_mels), every band over the bins (B, T, bins) that it was added up from."""
+        return mel @ self.filters.T + TINY
+
+    def missing(self, magnitudes: Tensor, wanted: Tensor) -> Tensor:
+        """Factors (B, T, bins) that bring the mel of magnitudes near to a wanted one, itself spread: one multiplicative
+        step (Lee & Seung 2001). Bins that no band covers keep what they have."""
+        return wanted / self.spread(magnitudes @ self.filters)
 
     def forward(self, log_mel: Tensor) -> Tensor:
         magnitudes, turns = self.spectrum(log_mel)
@@ -174,14 +177,14 @@ class InverseSTFT(nn.Module):
         as well. So now and then they go most of the way to those that the sound has, and back to the mel.
         """
         angles = torch.polar(torch.ones_like(phases), phases)
-        told, before = magnitudes, None
+        told, wanted, before = magnitudes, self.spread(mel), None
         for number in range(1, self.rounds + 1):
             rebuilt: Tensor = self.short_time(self.short_time.inverse(magnitudes * angles))
             moved = rebuilt if before is None else rebuilt - before * (MOMENTUM / (1 + MOMENTUM))
             angles, before = torch.sgn(moved), rebuilt
             if number % GIVES_WAY_EVERY == 0:
                 between = told.lerp(rebuilt.abs(), GIVES_WAY)
-                magnitudes = between * self.missing(between, mel)
+                magnitudes = between * self.missing(between, wanted)
         return self.short_time.inverse(magnitudes * angles)
 
 

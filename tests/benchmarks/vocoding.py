@@ -60,7 +60,9 @@ def main() -> None:
     vocoders |= {name_of(each.folder): each for each in trained}
     examples = Examples.open(options.table, "wav")
     rows = [row for row in map(examples.__getitem__, range(len(examples))) if options.split in (None, row.split)]
-    sounds = [read_sound(row.path, settings.sample_rate) for row in rows[:: max(1, len(rows) // options.n)][: options.n]]
+    sounds = [
+        read_sound(row.path, settings.sample_rate) for row in rows[:: max(1, len(rows) // options.n)][: options.n]
+    ]
     true = [sound[: len(sound) // settings.hop_length * settings.hop_length] for sound in sounds]
     log_mel, codec = LogMel(settings), load_codec(newest("talker"))
     own = [log_mel(sound).T for sound in true]
