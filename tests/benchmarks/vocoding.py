@@ -49,7 +49,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, nargs="*", default=[])
     parser.add_argument("--table", type=Path, default=Path("data/audio/tts_test.csv"))
-    parser.add_argument("--split", help="rows of this split alone, such as validation")
     parser.add_argument("-n", type=int, default=50)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -59,10 +58,8 @@ def main() -> None:
     vocoders["Griffin-Lim, 12 rounds"] = GriffinLim(settings, iterations=12)
     vocoders |= {name_of(each.folder): each for each in trained}
     examples = Examples.open(options.table, "wav")
-    rows = [row for row in map(examples.__getitem__, range(len(examples))) if options.split in (None, row.split)]
-    sounds = [
-        read_sound(row.path, settings.sample_rate) for row in rows[:: max(1, len(rows) // options.n)][: options.n]
-    ]
+    some = range(0, len(examples), max(1, len(examples) // options.n))[: options.n]
+    sounds = [read_sound(examples[i].path, settings.sample_rate) for i in some]
     true = [sound[: len(sound) // settings.hop_length * settings.hop_length] for sound in sounds]
     log_mel, codec = LogMel(settings), load_codec(newest("talker"))
     own = [log_mel(sound).T for sound in true]
@@ -84,7 +81,7 @@ def main() -> None:
             )
             means = [f"{statistics.mean(each):.3f}" for each in scores]
             table.add_row(name, *means, f"{1000 * needed / seconds:.1f}", f"{slowest / needed:.1f} times")
-        Console().print(table)
+        Console(width=110).print(table)
     print(f"{len(true)} sentences, {seconds:.0f} s")
 
 
