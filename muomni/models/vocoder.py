@@ -178,14 +178,15 @@ class InverseSTFT(nn.Module):
         """
         angles = torch.polar(torch.ones_like(phases), phases)
         told, wanted, before = magnitudes, self.spread(mel), None
+        covered = self.short_time.coverage(magnitudes.shape[1])
         for number in range(1, self.rounds + 1):
-            rebuilt: Tensor = self.short_time(self.short_time.inverse(magnitudes * angles))
+            rebuilt: Tensor = self.short_time(self.short_time.inverse(magnitudes * angles, covered))
             moved = rebuilt if before is None else rebuilt - before * (MOMENTUM / (1 + MOMENTUM))
             angles, before = torch.sgn(moved), rebuilt
             if number % GIVES_WAY_EVERY == 0:
                 between = told.lerp(rebuilt.abs(), GIVES_WAY)
                 magnitudes = between * self.missing(between, wanted)
-        return self.short_time.inverse(magnitudes * angles)
+        return self.short_time.inverse(magnitudes * angles, covered)
 
 
 def make_generator(config: VocoderConfig) -> HiFiGAN | InverseSTFT:

@@ -36,22 +36,28 @@ class ShortTime(nn.Module):
         frames = F.pad(samples, (half, half)).unfold(-1, self.n_fft, self.hop_length)
         return torch.fft.rfft(frames * self.window)
 
-    def inverse(self, spectrum: Tensor) -> Tensor:
-        """The samples (B, (T - 1) hop) whose spectrum is nearest to (B, T, bins) (Griffin & Lim 1984)."""
+    def inverse(self, spectrum: Tensor, covered: Tensor | None = None) -> Tensor:
+        """The samples (B, (T - 1) hop) whose spectrum is nearest to (B, T, bins) (Griffin & Lim 1984).
+
+        Args:
+            covered: `coverage` of as many frames, where it is needed again and again.
+        """
         summed = self._add_up(torch.fft.irfft(spectrum, self.n_fft) * self.window)
-        covered = self._add_up((self.window**2).expand(1, spectrum.shape[1], -1))
-        half = self.n_fft // 2
-        end = half + (spectrum.shape[1] - 1) * self.hop_length
-        return summed[:, half:end] / covered[:, half:end]
+        return summed / (self.coverage(spectrum.shape[1]) if covered is None else covered)
+
+    def coverage(self, n_frames: int) -> Tensor:
+        """How much of the squared windows lies over each sample (1, (T - 1) hop)."""
+        return self._add_up((self.window**2).expand(1, n_frames, -1))
 
     def _add_up(self, frames: Tensor) -> Tensor:
-        """Frames (B, T, n_fft), each a hop after the one before, to samples (B, (T - 1) hop + n_fft)."""
+        """Frames (B, T, n_fft), each a hop after the one before, to the samples between the first and the last center."""
         n_frames = frames.shape[1]
         blocks = frames.unflatten(-1, (-1, self.hop_length))  # (B, T, n_fft / hop, hop)
         summed = frames.new_zeros(len(frames), n_frames + blocks.shape[2] - 1, self.hop_length)
         for number in range(blocks.shape[2]):
             summed[:, number : number + n_frames] += blocks[:, :, number]
-        return summed.flatten(1)
+        half = self.n_fft // 2
+        return summed.flatten(1)[:, half : half + (n_frames - 1) * self.hop_length]
 
 
 def stft_distance(made: Tensor, true: Tensor) -> Tensor:
