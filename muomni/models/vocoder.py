@@ -102,6 +102,8 @@ class InverseSTFT(nn.Module):
     """Log-mel (B, T, n_mels) to samples (B, (T - 1) hop_length), by way of a spectrum."""
 
     filters: Tensor
+    weights: Tensor
+    bands: Tensor
     inverse: Tensor
     advance: Tensor
     start: Tensor
@@ -120,6 +122,8 @@ class InverseSTFT(nn.Module):
         numbers = torch.arange(bins)
         for name, table in {
             "filters": mel_filters(config),
+            "weights": mel_filters(config).topk(2).values.T.contiguous(),
+            "bands": mel_filters(config).topk(2).indices.T.contiguous(),
             "inverse": torch.linalg.pinv(mel_filters(config)),
             "advance": 2 * math.pi * numbers * config.hop_length / config.n_fft % (2 * math.pi),
             "start": math.pi * numbers,  # neighbouring bins of one tone are half a turn apart
@@ -139,7 +143,8 @@ class InverseSTFT(nn.Module):
 
     def spread(self, mel: Tensor) -> Tensor:
         """A mel (B, T, n_mels), every band over the bins (B, T, bins) that it was added up from."""
-        return mel @ self.filters.T + TINY
+        two = (mel[..., bands] * weights for bands, weights in zip(self.bands, self.weights, strict=True))
+        return next(two) + next(two) + TINY  # no bin is in more than two bands
 
     def missing(self, magnitudes: Tensor, wanted: Tensor) -> Tensor:
         """Factors (B, T, bins) that bring the mel of magnitudes near to a wanted one, itself spread: one multiplicative

@@ -50,7 +50,7 @@ class ShortTime(nn.Module):
         return self._add_up((self.window**2).expand(1, n_frames, -1))
 
     def _add_up(self, frames: Tensor) -> Tensor:
-        """Frames (B, T, n_fft), each a hop after the one before, to the samples between the first and the last center."""
+        """Frames (B, T, n_fft), each a hop after the last one, to the samples between the first and the last center."""
         n_frames = frames.shape[1]
         blocks = frames.unflatten(-1, (-1, self.hop_length))  # (B, T, n_fft / hop, hop)
         summed = frames.new_zeros(len(frames), n_frames + blocks.shape[2] - 1, self.hop_length)
