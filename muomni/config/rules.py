@@ -92,6 +92,13 @@ def _hop(hop_length: int, n_fft: int) -> Verdict:
     return None
 
 
+@rule("hop_length", "n_fft", "head")
+def _whole_hops(hop_length: int, n_fft: int, head: str) -> Verdict:
+    if head == "istft" and n_fft % hop_length:
+        return f"is {hop_length}, which does not divide n_fft {n_fft}: the inverse STFT adds up whole hops"
+    return None
+
+
 @rule("n_mels", "n_fft")
 def _mels(n_mels: int, n_fft: int) -> Verdict:
     if n_mels > n_fft // 2:

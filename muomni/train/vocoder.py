@@ -154,7 +154,7 @@ class VocoderObjective(Objective):
             magnitudes, turns = generator.spectrum(inputs)
             mel = (magnitudes.exp() @ self.filters).clamp_min(FLOOR).log()
             loss = loss + config.lambda_mel * F.l1_loss(mel, inputs)
-            loss = loss + config.lambda_stft * spectrum_loss(magnitudes, turns, generator.stft(batch).transpose(1, 2))
+            loss = loss + config.lambda_stft * spectrum_loss(magnitudes, turns, generator.short_time(batch))
         elif made is not None:
             loss = loss + self.reconstruction_loss(made, batch)
         metrics: dict[str, float] = {}

@@ -62,11 +62,15 @@ def main() -> None:
     said = [talker.vocoder(mel) for mel in said_mels]
     together = time.perf_counter() - began
     seconds = sum(len(sound) for sound in said) / config.sample_rate
-    table = Table("sound", "words wrong", title=f"{len(some)} sentences of {options.table.name}")
+    table = Table(
+        "sound",
+        "words wrong",
+        title=f"{len(some)} sentences of {options.table.name}; heard through {talker.voiced_by}",
+    )
     table.add_row("the synthesizer's own", heard(true, texts))
-    table.add_row("its mel, Griffin-Lim", heard([talker.vocoder(mel) for mel in mels], texts))
-    table.add_row("through the codec, Griffin-Lim", heard(copies, texts))
-    table.add_row("the Talker, Griffin-Lim", heard(said, texts))
+    table.add_row("its mel, the vocoder", heard([talker.vocoder(mel) for mel in mels], texts))
+    table.add_row("through the codec, the vocoder", heard(copies, texts))
+    table.add_row("the Talker, the vocoder", heard(said, texts))
     Console().print(table)
     more = [
         codec.encode(log_mel(read_sound(examples[i].path, config.sample_rate)).T[None])[0] for i in range(len(examples))
@@ -80,7 +84,7 @@ def main() -> None:
     lengths = [len(a) / len(b) for a, b in zip(said_mels, mels, strict=True)]
     table.add_row("length, to the true one", f"{statistics.mean(lengths):.3f} times (mean)")
     table.add_row("real-time factor, to the mel", f"{talking / seconds:.3f}")
-    table.add_row("real-time factor, with Griffin-Lim", f"{together / seconds:.3f}")
+    table.add_row("real-time factor, with the vocoder", f"{together / seconds:.3f}")
     firsts = [first_sound_ms(talker, text) for text in texts[:20]]
     table.add_row("first sound", f"{statistics.median(firsts):.0f} ms (median of 20)")
     Console().print(table)
