@@ -48,5 +48,15 @@ def test_a_stream_in_chunks_equals_the_whole(downsample: int, chunk: int) -> Non
     assert sum(map(len, pieces[:-1])) == (40 - model.reach) * downsample  # the rest alone waits for the end
 
 
+@pytest.mark.parametrize("downsample", [1, 2, 3, 4, 5, 6, 8, 12])
+def test_the_decoder_looks_as_far_as_it_says_and_no_further(downsample: int) -> None:
+    model = codec(downsample)
+    codes = torch.randint(16, (1, 40, 3))
+    changed = codes.clone()
+    changed[0, 20] = (codes[0, 20] + 1) % 16
+    moved = (model.decode(changed) - model.decode(codes))[0].abs().amax(1).nonzero().flatten()
+    assert int((moved // downsample - 20).abs().max()) == model.reach
+
+
 def test_an_empty_stream_gives_nothing() -> None:
     assert StreamingDecoder(codec(5)).finish().shape == (0, 8)

@@ -7,7 +7,7 @@
 A convolutional autoencoder with residual vector quantization between its halves (SoundStream, Zeghidour et al. 2021),
 of mels and not of samples: a vocoder makes the sound. It learns to reproduce the log-mel (L1) through the codes.
 
-The decoder looks `REACH` code frames to each side and no further. So a stream is decoded exactly: keep that many frames
+The decoder looks `reach` code frames to each side and no further. So a stream is decoded exactly: keep that many frames
 on the left, wait for that many on the right (`StreamingDecoder`). B, T, T', D, K: batch, mel frames, code frames,
 latent width, codebooks.
 """
@@ -109,7 +109,11 @@ class Codec(nn.Module):
     @property
     def reach(self) -> int:
         """Code frames that the decoder looks to each side: two convolutions a block, and what lengthens time."""
-        return 2 * self.config.codec_blocks + 2 + len(strides(self.config.downsample))
+        first, last = -1, self.config.downsample  # what the last convolution sees of code frame 0's mel frames
+        for s in strides(self.config.downsample):
+            padding = (s + 2) // 2
+            first, last = -((2 * s - padding - first) // s), (last + padding) // s
+        return 2 * self.config.codec_blocks + max(-first, last)
 
     def set_statistics(self, statistics: MelStatistics) -> None:
         """Keep the training set's mean and deviation with the weights."""
