@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from pocketsphinx import Decoder
@@ -21,6 +22,7 @@ from muomni.data.world import document, scene
 
 SAMPLE_RATE = 16_000
 N_SCENES = 4000
+Expected = Literal["sentences", "answers"]
 ORDERS = (1, 2, 3)
 DISCOUNT = 0.5
 
@@ -47,18 +49,23 @@ def language_model(sentences: Iterable[list[str]]) -> str:
     return "\n".join([*written, "", "\\end\\", ""])
 
 
-@lru_cache(maxsize=1)
-def _decoder() -> Decoder:
-    said = [words_of(sentence) for index in range(N_SCENES) for sentence in document(scene(99, index)).sentences]
+@lru_cache(maxsize=2)
+def _decoder(expected: Expected) -> Decoder:
+    documents = [document(scene(99, index)) for index in range(N_SCENES)]
+    texts = {
+        "sentences": (sentence for each in documents for sentence in each.sentences),
+        "answers": (turn.answer for each in documents for turn in each.turns),
+    }
+    said = [words_of(text) for text in texts[expected]]
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "world.arpa"
         model.write_text(language_model(said), encoding="utf-8")
         return Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", lm=str(model))
 
 
-def transcribe(samples: np.ndarray) -> list[str]:
-    """The words heard in sound `(T,)` at 16 kHz."""
-    decoder = _decoder()
+def transcribe(samples: np.ndarray, expected: Expected = "sentences") -> list[str]:
+    """The words heard in sound `(T,)` at 16 kHz; `expected` tells what the listener thinks is likely."""
+    decoder = _decoder(expected)
     decoder.start_utt()
     decoder.process_raw(_pcm(samples), full_utt=True)
     decoder.end_utt()

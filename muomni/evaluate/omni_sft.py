@@ -88,7 +88,7 @@ def unseen_pairs(trained: TrainedOmni, material: Material) -> dict[str, Score]:
     return {"vqa_new_pairs": _asked(trained, material, "test_new_pairs")}
 
 
-def _spoken(material: Material, limit: int) -> list[tuple[Example, Example, str]]:
+def asked_aloud(material: Material, limit: int) -> list[tuple[Example, Example, str]]:
     """(a new scene, a new sentence that asks something about it, the answer), a few of each scene."""
     spoken: dict[str, list[Example]] = {}
     for clip in material.rows("audio/asr_test.csv", "wav"):
@@ -104,7 +104,7 @@ def _spoken(material: Material, limit: int) -> list[tuple[Example, Example, str]
 
 def spoken_questions(trained: TrainedOmni, material: Material) -> dict[str, Score]:
     """New sentences that ask something, each about a few new scenes whose records answer it."""
-    few = _spoken(material, N_SPOKEN)
+    few = asked_aloud(material, N_SPOKEN)
     right = [
         float(trained.ask(image=row.path, audio=clip.path) in right_answers(clip.text, answer, record_of(row)))
         for row, clip, answer in few
@@ -115,7 +115,7 @@ def spoken_questions(trained: TrainedOmni, material: Material) -> dict[str, Scor
 
 def answered_in_speech(trained: TrainedOmni, material: Material) -> dict[str, Score]:
     """The answers to spoken questions, said by the Talker and heard by the listener that comes with the package."""
-    few = _spoken(material, N_AGAIN)
+    few = asked_aloud(material, N_AGAIN)
     talker = load_talker(shipped("talker") if trained.folder == shipped("omni_sft") else newest("talker"))
     answers = [trained.ask(image=row.path, audio=clip.path) for row, clip, _ in few]
     sounds = [talker.say(answer) if answer.strip() else torch.zeros(1) for answer in answers]

@@ -19,7 +19,11 @@ from rich.table import Table
 from muomni.data.examples import Examples
 from muomni.data.mel import LogMel
 from muomni.data.sound import read_sound
-from muomni.infer.load import load_talker, shipped
+from muomni.data.world.voice import say as synthesize
+from muomni.evaluate.material import Material
+from muomni.evaluate.omni_sft import asked_aloud, right_answers
+from muomni.evaluate.pictures import record_of
+from muomni.infer.load import load_omni, load_talker, shipped
 from muomni.infer.speak import TrainedTalker
 from muomni.nn.quantizer import bitrate, usage
 from tests.recogniser import transcribe, word_errors, words_of
@@ -30,6 +34,26 @@ def heard(sounds: list[torch.Tensor], texts: list[str]) -> str:
         word_errors(words_of(text), transcribe(sound.numpy())) for sound, text in zip(sounds, texts, strict=True)
     )
     return f"{100 * errors / sum(len(words_of(text)) for text in texts):.1f} %"
+
+
+def answered_in_speech(talker: TrainedTalker, n: int) -> list[tuple[str, str]]:
+    """Spoken questions about new scenes, answered in speech: how many answers are heard right.
+
+    Beside it what the recogniser makes of the right answers in the synthesizer's voice, which is its own limit: it
+    hears a lone "no" of that voice as "no bird".
+    """
+    omni, right, best = load_omni(shipped("omni_sft")), 0, 0
+    few = asked_aloud(Material(Path("data")), n)
+    for scene, clip, answer in few:
+        said = omni.ask(image=scene.path, audio=clip.path)
+        heard = transcribe(talker.say(said).numpy(), "answers") if said.strip() else []
+        wanted = right_answers(clip.text, answer, record_of(scene))
+        right += heard in [words_of(each) for each in wanted]
+        best += transcribe(synthesize(answer).samples, "answers") == words_of(answer)
+    return [
+        ("spoken questions answered in speech, heard right", f"{right / len(few):.0%} of {len(few)}"),
+        ("right answers of the synthesizer, heard right", f"{best / len(few):.0%}"),
+    ]
 
 
 def first_sound_ms(talker: TrainedTalker, text: str) -> float:
@@ -87,6 +111,8 @@ def main() -> None:
     table.add_row("real-time factor, with the vocoder", f"{together / seconds:.3f}")
     firsts = [first_sound_ms(talker, text) for text in texts[:20]]
     table.add_row("first sound", f"{statistics.median(firsts):.0f} ms (median of 20)")
+    for name, share in answered_in_speech(talker, options.n):
+        table.add_row(name, share)
     Console().print(table)
 
 
