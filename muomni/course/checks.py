@@ -77,6 +77,11 @@ class _Unanswered(Exception):
 _exercises: dict[str, Exercise] = {}
 
 
+def alike(a: Sequence[float], b: Sequence[float]) -> bool:
+    """As many on both sides, and each as near to the other as rounding may bring it."""
+    return len(a) == len(b) and all(abs(x - y) < 1e-6 for x, y in zip(a, b, strict=True))
+
+
 def exercise(
     name: str,
     *,

@@ -119,12 +119,13 @@ class InverseSTFT(nn.Module):
         self.head = nn.Linear(width, 2 * bins)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        numbers = torch.arange(bins)
+        numbers, filters = torch.arange(bins), mel_filters(config)
+        weights, bands = filters.topk(2)
         for name, table in {
-            "filters": mel_filters(config),
-            "weights": mel_filters(config).topk(2).values.T.contiguous(),
-            "bands": mel_filters(config).topk(2).indices.T.contiguous(),
-            "inverse": torch.linalg.pinv(mel_filters(config)),
+            "filters": filters,
+            "weights": weights.T.contiguous(),
+            "bands": bands.T.contiguous(),
+            "inverse": torch.linalg.pinv(filters),
             "advance": 2 * math.pi * numbers * config.hop_length / config.n_fft % (2 * math.pi),
             "start": math.pi * numbers,  # neighbouring bins of one tone are half a turn apart
         }.items():

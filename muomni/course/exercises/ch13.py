@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from types import FunctionType
 
-from muomni.course.checks import exercise
+from muomni.course.checks import alike, exercise
 
 
 def _pair(ids: list[int]) -> tuple[list[int], list[int]]:
@@ -110,23 +110,19 @@ def heated(answer: Callable[[list[float], float], Sequence[float]]) -> str | Non
     given = [0.5, 0.3, 0.2]
     for temperature in (0.5, 2.0, 1.0):
         found, expected = [float(x) for x in answer(list(given), temperature)], _heated(given, temperature)
-        if _close(found, expected):
+        if alike(found, expected):
             continue
         shown = f"For {given} at {temperature:g} it gives {_rounded(found)}"
         if not math.isclose(sum(found), 1.0, abs_tol=1e-6):
             return f"{shown}: probabilities sum to 1, yours to {sum(found):.3f}."
-        if _close(found, given):
+        if alike(found, given):
             return f"{shown}: that changes nothing, since the same factor is divided out again. Take logarithms first."
-        if _close(found, _softmax([p / temperature for p in given])):
+        if alike(found, _softmax([p / temperature for p in given])):
             return f"{shown}: take the logarithm of the probabilities before you divide and exponentiate."
-        if _close(found, _heated(given, 1 / temperature)):
+        if alike(found, _heated(given, 1 / temperature)):
             return f"{shown}: it goes the wrong way; below 1 the likeliest become likelier, above 1 all more alike."
         return f"{shown}; expected is {_rounded(expected)}."
     return None
-
-
-def _close(a: Sequence[float], b: Sequence[float]) -> bool:
-    return len(a) == len(b) and all(math.isclose(x, y, abs_tol=1e-6) for x, y in zip(a, b, strict=True))
 
 
 def _rounded(values: Sequence[float]) -> list[float]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from types import FunctionType
 
-from muomni.course.checks import exercise
+from muomni.course.checks import alike, exercise
 
 Parts = list[tuple[str, int]]
 Table = list[list[float]]
@@ -60,10 +60,6 @@ def _placed(parts: Parts, sound: float, picture: float, after: Callable[[int], f
     return found
 
 
-def _close(a: Sequence[float], b: Sequence[float]) -> bool:
-    return len(a) == len(b) and all(abs(x - y) < 1e-6 for x, y in zip(a, b, strict=True))
-
-
 @exercise(
     "25.2",
     expects=FunctionType,
@@ -83,10 +79,10 @@ def _close(a: Sequence[float], b: Sequence[float]) -> bool:
 def positions_in_time(answer: Callable[[Parts], list[float]]) -> str | None:
     parts: Parts = [("text", 2), ("picture", 3), ("sound", 4), ("text", 2)]
     found, wanted = list(answer(list(parts))), _positions(parts)
-    if _close(found, wanted):
+    if alike(found, wanted):
         longer: Parts = [("sound", 25), ("picture", 2), ("text", 1)]  # 25 frames are exactly 8 positions
         again = list(answer(longer))
-        return None if _close(again, _positions(longer)) else f"{longer} gives {again}; expected {_positions(longer)}."
+        return None if alike(again, _positions(longer)) else f"{longer} gives {again}; expected {_positions(longer)}."
     if len(found) != len(wanted):
         return f"{parts} has {len(wanted)} tokens, and your list {len(found)} positions: one for every token is wanted."
     mistakes = (
@@ -97,7 +93,7 @@ def positions_in_time(answer: Callable[[Parts], list[float]]) -> str | None:
         (_placed(parts, 1, 0, lambda n: n), "a frame of sound goes on by 0.32, not by 1."),
         (_placed(parts, STEP, 0, lambda n: math.ceil(n * STEP), gap=0), "what follows a picture stands one further."),
     )
-    named = [words for value, words in mistakes if _close(found, value)]
+    named = [words for value, words in mistakes if alike(found, value)]
     return f"{parts} gives {found}: {named[0] if named else f'expected {wanted}.'}"
 
 
@@ -176,13 +172,13 @@ def word_of_a_frame(answer: Callable[[list[float], Table], list[float]]) -> str 
         found, wanted = answer(list(probabilities), [list(row) for row in table]), _heard(probabilities, table)
         if not isinstance(found, Sequence) or len(found) != len(wanted):
             return "The answer is a vector as wide as those of the table: a list of as many numbers."
-        if _close(found, wanted):
+        if alike(found, wanted):
             continue
         mistakes = (
             (_renormed(probabilities, table), "the probabilities of pieces are made to add up to 1 again; leave them."),
             (_likeliest(probabilities, table), "it is the likeliest piece's vector; all count, as likely as they are."),
             ([value / len(table) for value in wanted], "it is divided by the number of pieces once too often."),
         )
-        named = [words for value, words in mistakes if _close(found, value)]
+        named = [words for value, words in mistakes if alike(found, value)]
         return f"With {probabilities} it gives {found}: {named[0] if named else f'expected is {wanted}.'}"
     return None

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from types import FunctionType
 
-from muomni.course.checks import exercise
+from muomni.course.checks import alike, exercise
 
 
 def _softmax(logits: Sequence[float], temperature: float) -> list[float]:
@@ -26,10 +26,6 @@ def _times(logits: Sequence[float], temperature: float) -> list[float]:
     return _softmax([each * temperature * temperature for each in logits], temperature) if temperature else []
 
 
-def _close(a: Sequence[float], b: Sequence[float]) -> bool:
-    return len(a) == len(b) and all(abs(x - y) < 1e-6 for x, y in zip(a, b, strict=True))
-
-
 @exercise(
     "32.1",
     expects=FunctionType,
@@ -47,14 +43,14 @@ def _close(a: Sequence[float], b: Sequence[float]) -> bool:
 def with_a_temperature(answer: Callable[[list[float], float], list[float]]) -> str | None:
     for logits, temperature in (([2.0, 1.0, -1.0], 2.0), ([2.0, 1.0, -1.0], 0.5), ([1.0, 3.0, 2.5], 0.0)):
         found, wanted = list(answer(list(logits), temperature)), _softmax(logits, temperature)
-        if _close(found, wanted):
+        if alike(found, wanted):
             continue
         shown = f"With logits {logits} at temperature {temperature:g} it gives {[round(each, 3) for each in found]}"
         if temperature == 0:
             return f"{shown}: at temperature 0 the likeliest piece has probability 1, all others 0."
-        if _close(found, _times(logits, temperature)):
+        if alike(found, _times(logits, temperature)):
             return f"{shown}: divide by the temperature, do not multiply."
-        if _close(found, _softmax(logits, 1)):
+        if alike(found, _softmax(logits, 1)):
             return f"{shown}: the temperature is not used."
         if len(found) == len(logits) and abs(sum(found) - 1) > 1e-6:
             return f"{shown}: probabilities add up to 1."
@@ -63,7 +59,7 @@ def with_a_temperature(answer: Callable[[list[float], float], list[float]]) -> s
         )
     large = [1000.0, 999.0]
     found = list(answer(list(large), 0.5))
-    return None if _close(found, _softmax(large, 0.5)) else f"With logits {large} it gives {found}."
+    return None if alike(found, _softmax(large, 0.5)) else f"With logits {large} it gives {found}."
 
 
 def _nucleus(probabilities: Sequence[float], top_p: float) -> list[int]:
@@ -143,10 +139,8 @@ def time_of_an_answer(answer: Callable[[int, int, float, float], tuple[float, fl
     if not isinstance(found, Sequence) or len(found) != 2:
         return "A pair is wanted: until the first token, and until the last."
     wanted = _waiting(*case)
-    if _close(found, wanted):
-        return (
-            None if _close(answer(7, 1, 1.0, 9.0), (7.0, 7.0)) else "With one new token, first and last are the same."
-        )
+    if alike(found, wanted):
+        return None if alike(answer(7, 1, 1.0, 9.0), (7.0, 7.0)) else "With one new token, first and last are the same."
     first = prompt * prefill_ms
     mistakes = (
         ((first + step_ms, first + new * step_ms), "the first token comes out of the prefill, without a step."),
@@ -154,7 +148,7 @@ def time_of_an_answer(answer: Callable[[int, int, float, float], tuple[float, fl
         ((prompt * step_ms, (prompt + new - 1) * step_ms), "a token of the prompt takes prefill_ms."),
         ((first, (new - 1) * step_ms), "the last is to be counted from the beginning, prefill included."),
     )
-    named = [words for value, words in mistakes if _close(found, value)]
+    named = [words for value, words in mistakes if alike(found, value)]
     return f"waiting{case} gives {tuple(found)}: {named[0] if named else f'expected {wanted}.'}"
 
 
