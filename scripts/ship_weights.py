@@ -1,8 +1,9 @@
 """Puts a run's best checkpoint among the weights that come with the package.
 
 `python scripts/ship_weights.py thinker checkpoints/thinker_nano` writes muomni/weights/nano/thinker/: the weights in
-half precision, the config, the tokenizer where there is one, and a model card with the data, the seed, the command and
-the scores on held-out data. Weights that are there already are replaced only by better ones.
+half precision, the config (its paths as in `configs/`), the tokenizer where there is one, and a model card with the
+data, the seed, the command and the scores on held-out data. Weights that are there already are replaced only by better
+ones. `--made-by` names the command that made the training data, where it was not `muomni data make`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from muomni.errors import UserError
 from muomni.evaluate.ladder import LADDERS
 from muomni.evaluate.score import Score
 from muomni.evaluate.scorecard import evaluate
-from muomni.files import write_text
+from muomni.files import write_json, write_text
 from muomni.infer.load import WEIGHTS_FOLDER, checkpoint_folder
 from muomni.models.checkpoint import CONFIG, TOKENIZER, WEIGHTS, read_model, save_tensors
 from muomni.plan.parameters import count_parameters
 from muomni.train.checkpoint import RunFolder
+
+CONFIGS = Path(__file__).parent.parent / "configs"
 
 DECIDES = {
     "thinker": ("excess", -1),
@@ -43,7 +46,15 @@ def halved(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
-def ship(stage: str, run: Path, profile: str, data: Path) -> Path:
+def with_public_paths(config: Path, stage: str, profile: str) -> dict[str, object]:
+    """A run's config with every path as the profile's own config has it."""
+    public = json.loads((CONFIGS / f"{stage}_{profile}.json").read_text(encoding="utf-8"))
+    paths = {name: value for name, value in public.items() if isinstance(value, str) and "/" in value}
+    own = json.loads(config.read_text(encoding="utf-8"))
+    return own | {name: value for name, value in paths.items() if name in own}
+
+
+def ship(stage: str, run: Path, profile: str, data: Path, made_by: str) -> Path:
     """Write the weights of a run, and their card, into the package."""
     source = checkpoint_folder(run)
     _, weights = read_model(source)
@@ -54,9 +65,9 @@ def ship(stage: str, run: Path, profile: str, data: Path) -> Path:
     staging.mkdir(parents=True)
     try:
         save_tensors(staging / WEIGHTS, halved(weights))
-        for name in (CONFIG, TOKENIZER):
-            if (source / name).exists():
-                shutil.copyfile(source / name, staging / name)
+        write_json(staging / CONFIG, with_public_paths(source / CONFIG, stage, profile))
+        if (source / TOKENIZER).exists():
+            shutil.copyfile(source / TOKENIZER, staging / TOKENIZER)
         scores = scores_of(stage, staging, data)
         if stage == "vocoder":
             must_beat_griffin_lim(run, scores)
@@ -66,7 +77,7 @@ def ship(stage: str, run: Path, profile: str, data: Path) -> Path:
             if old and sign * scores[metric].value <= sign * old[metric].value:
                 problem = f"{metric} is {scores[metric].value:.4f}, not better than {old[metric].value:.4f}"
                 raise UserError(problem, file=run, fix="The weights that are there stay.")
-        write_text(staging / "README.md", card(stage, profile, source, run, scores))
+        write_text(staging / "README.md", card(stage, profile, source, run, scores, made_by))
         shutil.rmtree(target, ignore_errors=True)
         staging.replace(target)
     finally:
@@ -100,7 +111,7 @@ def scores_of(stage: str, folder: Path, data: Path) -> dict[str, Score]:
     return {metric: score for each in card.stages for metric, score, _ in each.scores()}
 
 
-def card(stage: str, profile: str, source: Path, run: Path, scores: dict[str, Score]) -> str:
+def card(stage: str, profile: str, source: Path, run: Path, scores: dict[str, Score], made_by: str) -> str:
     """The model card."""
     config = read_config(source / CONFIG).config
     history = [entry for entry in RunFolder(run).history() if "seconds" in entry]
@@ -117,11 +128,11 @@ def card(stage: str, profile: str, source: Path, run: Path, scores: dict[str, Sc
     return f"""# {config.title}, {profile}
 
 {count_parameters(config):,} parameters, in half precision. Trained from zero on the tiny world, which
-`muomni data make` generates; no other data was used.
+muomni generates; no other data was used.
 
 | | |
 |---|---|
-| data | the tiny world, seed 0, scale 1; fingerprint {state["data"]} |
+| data | the tiny world (`{made_by}`); fingerprint {state["data"]} |
 | seed | {config.seed} |
 | config | `config.json` beside this file |
 | steps | {state["step"]:,}, batches of {config.effective_batch_size} |
@@ -143,9 +154,10 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--profile", default="nano")
     parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--made-by", default="muomni data make")
     options = parser.parse_args()
     try:
-        print(ship(options.stage, options.run, options.profile, options.data))
+        print(ship(options.stage, options.run, options.profile, options.data, options.made_by))
     except UserError as error:
         sys.exit(str(error))
 

@@ -34,7 +34,8 @@ def model() -> OmniModel:
 
 def two_branches(tokenizer: Tokenizer, first: str, second: str) -> tuple[Row, list[int], dict]:
     torch.manual_seed(1)
-    media = {("picture", 0): torch.randn(4, 16), ("sound", 0): torch.randn(6, 16)}
+    pixels = torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8)
+    media = {("picture", 0): pixels, ("sound", 0): torch.randn(128, 30)}
     row = Row(tokenizer)
     row.begin()
     row.mark(USER)
@@ -60,7 +61,7 @@ def test_a_picture_is_one_moment_and_sound_goes_on_by_its_time(tokenizer: Tokeni
 
 
 def test_answers_alone_are_judged(tokenizer: Tokenizer) -> None:
-    batch = collate([two_branches(tokenizer, "what color?", "and now?")], tokenizer.pad_id, mels=False)
+    batch = collate([two_branches(tokenizer, "what color?", "and now?")], tokenizer.pad_id)
     judged = batch.targets[batch.targets >= 0].tolist()
     answer = [*tokenizer.encode(" blue."), tokenizer.special["<|end|>"]]
     assert judged == answer * 2 and batch.answers.max() == 1
@@ -68,23 +69,34 @@ def test_answers_alone_are_judged(tokenizer: Tokenizer) -> None:
 
 def test_a_branch_sees_the_picture_and_itself_and_no_other_branch(model: OmniModel, tokenizer: Tokenizer) -> None:
     """So many questions in one row are answered as each would be alone."""
-    both = collate([two_branches(tokenizer, "what color?", "where is the ring?")], tokenizer.pad_id, mels=False)
-    other = collate([two_branches(tokenizer, "how many?", "where is the ring?")], tokenizer.pad_id, mels=False)
+    both = collate([two_branches(tokenizer, "what color?", "where is the ring?")], tokenizer.pad_id)
+    other = collate([two_branches(tokenizer, "how many?", "where is the ring?")], tokenizer.pad_id)
     n = int((both.rows.documents == 2).sum())
     with torch.no_grad():
         here, there = model.hidden(both.rows)[0, -n:], model.hidden(other.rows)[0, -n:]
     assert torch.allclose(here, there, atol=1e-5)
-    changed = both.rows._replace(pictures=torch.randn(1, 4, 16))
+    changed = both.rows._replace(pictures=255 - both.rows.pictures)
     with torch.no_grad():
         assert not torch.allclose(here, model.hidden(changed)[0, -n:], atol=1e-3)
 
 
 def test_what_is_heard_changes_what_is_said(model: OmniModel, tokenizer: Tokenizer) -> None:
-    rows = collate([two_branches(tokenizer, "what?", "when?")], tokenizer.pad_id, mels=False).rows
+    rows = collate([two_branches(tokenizer, "what?", "when?")], tokenizer.pad_id).rows
     with torch.no_grad():
         assert not torch.allclose(
-            model.hidden(rows), model.hidden(rows._replace(sounds=rows.sounds.flip(0))), atol=1e-3
+            model.hidden(rows), model.hidden(rows._replace(sounds=rows.sounds.flip(2))), atol=1e-3
         )
+
+
+def test_a_patch_stands_for_the_words_that_it_shows_more_than_its_picture_does(model: OmniModel) -> None:
+    patches = torch.randn(2, 4, 16)
+    with torch.no_grad():
+        seen = model.words_seen(patches)
+        likely = [[torch.sigmoid(model.vision.head(patch)) for patch in picture] for picture in patches]
+        everywhere = sum(likely[1]) / 4
+        by_hand = (likely[1][2] - everywhere) @ model.thinker.embedding.weight
+        assert torch.allclose(seen[1, 2], by_hand, atol=1e-5)
+        assert torch.allclose(seen.sum(1), torch.zeros(2, 32), atol=1e-4)
 
 
 @pytest.mark.parametrize("part", ["thinker", "audio", "vision"])
@@ -93,11 +105,7 @@ def test_frozen_parts_have_no_gradient_and_trained_ones_do(part: str, tokenizer:
     config = OmniSFTConfig(**SMALL, **{f"train_{each}": each == part for each in ("thinker", "audio", "vision")})
     objective = OmniObjective(config)
     row, tasks, media = two_branches(tokenizer, "what color?", "and now?")
-    if part == "vision":
-        media["picture", 0] = torch.randint(0, 256, (3, 16, 16), dtype=torch.uint8)
-    if part == "audio":
-        media["sound", 0] = torch.randn(128, 30)
-    batch = collate([(row, tasks, media)], tokenizer.pad_id, mels=part == "audio")
+    batch = collate([(row, tasks, media)], tokenizer.pad_id)
     objective.train()(batch, objective.turns[0]).value.backward()
     for name, parameter in objective.model.named_parameters():
         trains = "projector" in name or name.startswith(part)
@@ -109,8 +117,8 @@ def test_frozen_parts_have_no_gradient_and_trained_ones_do(part: str, tokenizer:
 def test_written_with_a_cache_the_answer_is_that_of_the_whole_row(model: OmniModel, tokenizer: Tokenizer) -> None:
     """Positions of pictures and sound are not the count of tokens; the cache goes on where they end."""
     row, _, media = two_branches(tokenizer, "what color?", "")
-    row.cut(row.documents.index(2), 2)
-    batch = collate([(row, [], media)], tokenizer.pad_id, mels=False)
+    row.cut((row.documents.index(2), 2, 1))
+    batch = collate([(row, [], media)], tokenizer.pad_id)
     embedded, positions = model.embed(batch.rows)[0].detach(), batch.rows.positions[0]
     written = list(generate(model.thinker, embedded, positions=positions, max_new_tokens=12, temperature=0.0))
     whole, at = embedded, positions

@@ -25,6 +25,7 @@ from muomni.infer.load import load_omni
 from muomni.models.checkpoint import read_model
 from muomni.train.events import Control, Event, Noted, Sampled, TrainEvent, Validated
 from muomni.train.everything import train_everything
+from muomni.train.omni_data import TASKS
 from muomni.train.order import Place
 from muomni.train.run import omni_sft_task, train
 
@@ -120,6 +121,23 @@ def test_stopped_and_resumed_the_weights_are_the_very_same(world: Path, tmp_path
     _, once = read_model(next((world / "runs/omni_sft_nano").glob(f"step-{STEPS:06d}")))
     _, twice = read_model(next(tmp_path.glob(f"step-{STEPS:06d}")))
     assert all(torch.equal(once[name], twice[name]) for name in once)
+
+
+def test_the_first_steps_may_be_text_alone_and_one_caption_serves_many_questions(world: Path, tmp_path: Path) -> None:
+    train_rows = omni_sft_task(config("omni_sft", world, tmp_path, text_first=0.5, ctx_len=256)).train
+    text = TASKS.index("text")
+    drawn = {step: [train_rows[Place(0, index, step)] for index in range(8)] for step in (STEPS // 2 - 1, STEPS // 2)}
+    early, late = drawn.values()
+    assert (
+        {task for _, tasks, _ in early for task in tasks} == {text} < {task for _, tasks, _ in late for task in tasks}
+    )
+    assert not any(row.media for row, _, _ in early)
+    row = max((row for row, _, _ in early), key=lambda row: row.n_answers)
+    branches = {trunk: set[int]() for trunk in row.trunks}
+    for document, trunk in zip(row.documents, row.trunks, strict=True):
+        branches[trunk].add(document)
+    assert max(map(len, branches.values())) > 3, "a caption and its questions"
+    assert train_rows[Place(0, 3, 15)][0].ids == train_rows[Place(0, 3)][0].ids, "else the step changes nothing"
 
 
 @pytest.mark.parametrize("field", ["d_model", "audio_d_ff", "vision_d_ff"])

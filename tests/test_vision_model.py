@@ -42,6 +42,7 @@ def batch(n: int = 5) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("patch", [2, 4, 8, 1, 5])
 def test_a_token_stands_for_the_patch_in_its_row_and_column(patch: int) -> None:
+    torch.manual_seed(0)
     model = VisionModel(SMALL.model_copy(update={"patch": patch, "img_size": 4 * patch}))
     pixels = torch.zeros(1, 3, 4 * patch, 4 * patch)
     changed = pixels.clone()
@@ -57,7 +58,7 @@ def test_the_loss_is_the_surprise_of_the_right_pair_both_ways(model: VisionModel
     with torch.no_grad():
         pictures, texts = model.embed_pictures(pixels), model.embed_texts(ids, real)
         chances = [[math.exp(float(model.scale * p @ t)) for t in texts] for p in pictures]
-        loss = float(model.loss(pixels, ids, real))
+        loss = float(model.contrast(pictures, ids, real))
     rows = [-math.log(chances[i][i] / sum(chances[i])) for i in range(5)]
     columns = [-math.log(chances[i][i] / sum(row[i] for row in chances)) for i in range(5)]
     assert loss == pytest.approx((sum(rows) + sum(columns)) / 10, rel=1e-4)
@@ -66,7 +67,24 @@ def test_the_loss_is_the_surprise_of_the_right_pair_both_ways(model: VisionModel
 def test_a_caption_that_stands_twice_in_the_batch_is_not_held_against_its_twin(model: VisionModel) -> None:
     pixels, ids, real = batch(2)
     ids, real = ids[:1].expand(2, -1), real[:1].expand(2, -1)
-    assert float(model.loss(pixels, ids, real)) == pytest.approx(0, abs=1e-6)
+    assert float(model.contrast(model.embed_pictures(pixels), ids, real)) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_words_loss_asks_each_picture_about_every_piece_of_the_batch(model: VisionModel) -> None:
+    pixels, ids, real = batch()
+    with torch.no_grad():
+        tokens = model.vision(pixels)
+        loss = float(model.word_loss(tokens, ids, real))
+        says = model.vision.head(tokens)
+        both = float(model.contrast(model.whole(tokens), ids, real)) + SMALL.word_weight * loss
+        assert float(model.loss(pixels, ids, real)) == pytest.approx(both, rel=1e-5)
+    nats = 0.0
+    for patches, pieces, stands in zip(says.tolist(), ids.tolist(), real.tolist(), strict=True):
+        own = {piece for piece, counts in zip(pieces, stands, strict=True) if counts}
+        for piece in set(ids.flatten().tolist()):  # of which 0 is padding: in no caption
+            odds = sum(math.exp(patch[piece]) for patch in patches) / len(patches)
+            nats -= math.log(odds / (1 + odds) if piece in own else 1 / (1 + odds))
+    assert loss == pytest.approx(nats / 5, rel=1e-4)
 
 
 def test_padding_behind_a_caption_changes_nothing(model: VisionModel) -> None:

@@ -318,6 +318,9 @@ class VisionConfig(PictureConfig):
         0.07, "First temperature of the contrastive softmax.", low=0.005, high=1.0, scale="log"
     )
     learn_temperature: bool = setting(True, "Let training change the temperature.")
+    word_weight: float = setting(
+        1.0, "Weight of the loss by which patches learn to name the caption's words.", low=0.0, high=10.0, step=0.05
+    )
     thinker: str = setting(
         "checkpoints/thinker_tiny", "Folder of the Thinker that reads the captions, if it does.", group="data"
     )
@@ -423,6 +426,9 @@ class OmniSFTConfig(DecoderConfig, MelConfig):
         {"text": 1.0, "caption": 1.0, "picture_question": 2.0, "transcribe": 1.0, "spoken_question": 2.0, "read": 1.0},
         "How often each task is drawn, relative to the others.",
         group="data",
+    )
+    text_first: float = setting(
+        0.1, "Share of the steps, at the beginning, that draw the text task alone.", low=0.0, high=0.9, step=0.05
     )
     thinker: str = setting(
         "checkpoints/thinker_tiny",

@@ -105,8 +105,14 @@ class Row:
         """The model's turn begins: what follows is for it to write."""
         self.mark(ASSISTANT)
 
-    def cut(self, length: int, media: int) -> None:
-        """Forget everything from token number `length` and medium number `media` on."""
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """How many tokens, media and answers there are."""
+        return len(self), len(self.media), self.n_answers
+
+    def cut(self, size: tuple[int, int, int]) -> None:
+        """Forget all that came after the row was of this size."""
+        length, media, self.n_answers = size
         for each in (self.ids, self.positions, self.documents, self.trunks, self.answers):
             del each[length:]
         del self.media[media:]

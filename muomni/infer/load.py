@@ -34,7 +34,7 @@ from muomni.infer.read import TrainedReader
 from muomni.infer.speak import TrainedTalker
 from muomni.infer.vocode import GriffinLim, TrainedVocoder
 from muomni.models.audio_encoder import AudioEncoder
-from muomni.models.checkpoint import CONFIG, TOKENIZER, read_model
+from muomni.models.checkpoint import CONFIG, TOKENIZER, fill, read_model
 from muomni.models.codec import Codec
 from muomni.models.ocr import OCR
 from muomni.models.omni import OmniModel
@@ -126,7 +126,7 @@ def _load(run: str | Path, which: str, kind: type[Config], build: Callable[[Conf
     """A checkpoint's folder, and its model of the wanted stage, built and ready for use."""
     folder, config, weights = _read(run, which, kind)
     model = build(config)
-    model.load_state_dict(weights)
+    fill(model, weights, folder)
     return folder, model.eval()
 
 
@@ -180,10 +180,10 @@ def load_codec(run: str | Path, which: str = "best") -> Codec:
     Raises:
         UserError: the folder holds no whole codec.
     """
-    _, config, weights = _read(run, which, TalkerConfig)
+    folder, config, weights = _read(run, which, TalkerConfig)
     own = {name.removeprefix("codec."): t for name, t in weights.items() if name.startswith("codec.")}
     codec = Codec(config)
-    codec.load_state_dict(own or weights)
+    fill(codec, own or weights, folder)
     return codec.eval()
 
 
@@ -217,7 +217,7 @@ def load_vocoder(run: str | Path, which: str = "best") -> TrainedVocoder:
     folder, config, weights = _read(run, which, VocoderConfig)
     generator = make_generator(config)
     own = {name.removeprefix("generator."): t for name, t in weights.items() if name.startswith("generator.")}
-    generator.load_state_dict(own)
+    fill(generator, own, folder)
     return TrainedVocoder(generator.eval(), config, folder)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from muomni.config import StageConfig, read_config
 from muomni.config.writing import to_json
@@ -63,3 +64,22 @@ def read_model(folder: str | Path) -> tuple[StageConfig, dict[str, torch.Tensor]
     """Settings and weights of a model's folder."""
     folder = Path(folder)
     return read_config(folder / CONFIG).config, load_tensors(folder / WEIGHTS)
+
+
+def fill(
+    model: nn.Module,
+    weights: dict[str, torch.Tensor],
+    folder: str | Path,
+    fix: str = "They are of another version: train the stage again.",
+) -> None:
+    """Put weights into a model that has just these.
+
+    Raises:
+        UserError: names or shapes differ; the first that does is named.
+    """
+    wanted, found = ({name: tuple(t.shape) for name, t in each.items()} for each in (model.state_dict(), weights))
+    if wanted != found:
+        other = next(name for name in sorted(wanted.keys() | found.keys()) if wanted.get(name) != found.get(name))
+        problem = f"has {found.get(other, 'no')} as {other}, the config makes {wanted.get(other, 'none')}"
+        raise UserError(problem, file=Path(folder), fix=fix)
+    model.load_state_dict(weights)

@@ -5,9 +5,9 @@
     sounds ─ audio encoder ─ projector (M, C) ───────┘
 
 As in LLaVA (Liu et al. 2023), a two-layer projector turns every patch and every 80 ms of sound into one vector as wide
-as a word's. To a sound's vector comes the mean embedding of the pieces that stage B's CTC head hears in it: the two
-stages share one vocabulary, so most of that bridge is built already. Positions follow the spirit of TMRoPE
-(Qwen2.5-Omni, 2025) in one dimension, see `muomni.data.chat`.
+as a word's. To it comes the mean embedding of the pieces that stage B's CTC head hears there, or that stage C's head
+sees there: all stages share one vocabulary, so most of the bridge is built already. Positions follow the spirit of
+TMRoPE (Qwen2.5-Omni, 2025) in one dimension, see `muomni.data.chat`.
 B, T, C, V: rows, tokens, width, pieces; N, P: pictures, patches; M: frames of all sounds together.
 """
 
@@ -65,7 +65,14 @@ class OmniModel(nn.Module):
         self.config = config
         self.thinker = Thinker(config)  # type: ignore[arg-type]  # has the fields of a Thinker's config
         self.audio = AudioEncoder(audio_config(config))
-        self.vision = ViT(config, config.vision_d_model, config.vision_layers, config.vision_heads, config.vision_d_ff)
+        self.vision = ViT(
+            config,
+            config.vision_d_model,
+            config.vision_layers,
+            config.vision_heads,
+            config.vision_d_ff,
+            n_words=config.vocab_size,
+        )
         initialise(self.vision)
         self.audio_projector = Projector(config.audio_d_model, config.d_model)
         self.vision_projector = Projector(config.vision_d_model, config.d_model)
@@ -86,8 +93,8 @@ class OmniModel(nn.Module):
         flat = x.flatten(0, 1)
         if rows.picture_places.numel():
             seen = self.vision(rows.pictures) if rows.pictures.dim() == 4 else rows.pictures
-            seen = self.vision_projector(seen.to(x.dtype)).flatten(0, 1)
-            flat = flat.index_copy(0, rows.picture_places, seen.to(x.dtype))
+            seen = self.words_seen(seen.to(x.dtype)) + self.vision_projector(seen.to(x.dtype))
+            flat = flat.index_copy(0, rows.picture_places, seen.flatten(0, 1).to(x.dtype))
         if rows.sound_places.numel():
             heard = self.hear(rows.sounds, rows.sound_lengths) if rows.sounds.dim() == 3 else rows.sounds
             heard = self.words_heard(heard.to(x.dtype)) + self.audio_projector(heard.to(x.dtype))
@@ -102,6 +109,16 @@ class OmniModel(nn.Module):
         """
         likely = self.audio.head(states).float().softmax(-1)[:, : self.audio.blank]
         return likely.to(states.dtype) @ self.thinker.embedding.weight.to(states.dtype)
+
+    def words_seen(self, patches: torch.Tensor) -> torch.Tensor:
+        """Patch tokens (N, P, width) as the words that stage C's head sees in them (N, P, C), as `words_heard`.
+
+        What all patches of a picture show alike tells nothing about any of them, and is taken away.
+        """
+        assert self.vision.head is not None
+        likely = self.vision.head(patches).float().sigmoid()
+        likely = likely - likely.mean(1, keepdim=True)
+        return likely.to(patches.dtype) @ self.thinker.embedding.weight.to(patches.dtype)
 
     def hear(self, mels: torch.Tensor, n_frames: torch.Tensor) -> torch.Tensor:
         """Log-mels (S, n_mels, T') and their lengths to the states (M, width) of all, one after the other."""

@@ -6,7 +6,11 @@ As in CLIP (Radford et al. 2021), a picture and its caption meet in one space: t
 of the caption's states, each through a matrix and scaled to length 1. There is no class token: the mean of the patches
 *is* the picture, so the patches' own shares add up to its likeness to a caption (`VisionModel.relevance`); what stands
 where is another question, for a token knows of more than its own patch.
-B, N, C, E: batch, patches, width, width of the shared space.
+
+So that it is answered too, every patch also names the pieces of the caption that it shows (`VisionModel.word_loss`),
+and nobody says which patch shows which: a picture has a word where one of its patches has it (multiple-instance
+learning, Dietterich et al. 1997; for captions, Fang et al. 2015). Stage E reads pictures by these words.
+B, N, C, E, V: batch, patches, width, width of the shared space, pieces of the vocabulary.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from muomni.nn.norm import RMSNorm, product_dtype
 from muomni.nn.rotary import rotation
 
 THETA = 10000.0
+RARE = -3.0
+"""First bias of the words' head: most words are in few pictures (as in RetinaNet, Lin et al. 2017)."""
 LARGEST_SCALE = 100.0
 """Similarities are multiplied by at most this much: 1 / temperature, bounded as in CLIP."""
 
@@ -74,9 +80,12 @@ class ViT(nn.Module):
     Args:
         settings: img_size and patch (pixels), dropout, use_flash.
         d_model, n_layers, n_heads, d_ff: width C, blocks, heads, inner width.
+        n_words: pieces that a head names in patches; 0: no head.
     """
 
-    def __init__(self, settings: ViTSettings, d_model: int, n_layers: int, n_heads: int, d_ff: int) -> None:
+    def __init__(
+        self, settings: ViTSettings, d_model: int, n_layers: int, n_heads: int, d_ff: int, n_words: int = 0
+    ) -> None:
         super().__init__()
         self.img_size, self.patch = settings.img_size, settings.patch
         self.grid = settings.img_size // settings.patch
@@ -87,6 +96,7 @@ class ViT(nn.Module):
             for _ in range(n_layers)
         )
         self.norm = RMSNorm(d_model)
+        self.head = nn.Linear(d_model, n_words) if n_words else None
         self.dropout = nn.Dropout(settings.dropout)
 
     def embed(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -168,7 +178,9 @@ class VisionModel(nn.Module):
     def __init__(self, config: VisionConfig, thinker: Thinker | None = None) -> None:
         super().__init__()
         self.config = config
-        self.vision = ViT(config, config.d_model, config.n_layers, config.n_heads, config.d_ff)
+        self.vision = ViT(
+            config, config.d_model, config.n_layers, config.n_heads, config.d_ff, n_words=config.vocab_size
+        )
         self.text: nn.Module
         self.text = TextTower(config) if thinker is None else FrozenThinker(thinker)
         self.vision_projection = nn.Linear(config.d_model, config.embed_dim, bias=False)
@@ -177,6 +189,8 @@ class VisionModel(nn.Module):
             torch.tensor(-math.log(config.temperature)), requires_grad=config.learn_temperature
         )
         initialise(self)
+        assert self.vision.head is not None
+        nn.init.constant_(self.vision.head.bias, RARE)
 
     @property
     def scale(self) -> torch.Tensor:
@@ -185,7 +199,11 @@ class VisionModel(nn.Module):
 
     def embed_pictures(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels (B, 3, H, W), 0 to 255, to unit vectors (B, E)."""
-        return F.normalize(self.vision_projection(self.vision(pixels).mean(1)).float(), dim=-1)
+        return self.whole(self.vision(pixels))
+
+    def whole(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Patch tokens (B, N, C) to their pictures' unit vectors (B, E)."""
+        return F.normalize(self.vision_projection(tokens.mean(1)).float(), dim=-1)
 
     def embed_texts(self, ids: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         """Captions' pieces (B, L), real (B, L), to unit vectors (B, E)."""
@@ -194,11 +212,37 @@ class VisionModel(nn.Module):
         return F.normalize(self.text_projection((states * share[..., None]).sum(1)).float(), dim=-1)
 
     def loss(self, pixels: torch.Tensor, ids: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-        """InfoNCE in nats: which of the batch's captions belongs to each picture, and the other way round.
+        """InfoNCE, and the words' loss by its weight. In nats."""
+        tokens = self.vision(pixels)
+        loss = self.contrast(self.whole(tokens), ids, real)
+        weight = self.config.word_weight
+        return loss + weight * self.word_loss(tokens, ids, real) if weight else loss
+
+    def word_loss(self, tokens: torch.Tensor, ids: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        """Nats a picture to say, of every piece that stands in a caption of the batch, whether it stands in its own.
+
+        A picture's score of a piece is that of its patches: the logarithm of the mean of their exponentials, which a
+        single patch can lift.
+
+        Args:
+            tokens: patch tokens (B, N, C).
+            ids: captions' pieces (B, L); real (B, L).
+        """
+        head = self.vision.head
+        assert head is not None
+        asked, column = ids.unique(return_inverse=True)
+        stands = torch.zeros(len(ids), len(asked), device=ids.device)
+        stands.scatter_reduce_(1, column, real.float(), "amax")
+        scores = F.linear(tokens, head.weight[asked], head.bias[asked]).float()  # (B, N, pieces asked about)
+        score = scores.logsumexp(1) - math.log(scores.shape[1])
+        return F.binary_cross_entropy_with_logits(score, stands, reduction="sum") / len(ids)
+
+    def contrast(self, pictures: torch.Tensor, ids: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        """InfoNCE in nats: which of the batch's captions belongs to each picture (B, E), and the other way round.
 
         A caption that stands in the batch twice is right for both of its pictures: the other one is left out.
         """
-        pictures, texts = self.embed_pictures(pixels), self.embed_texts(ids, real)
+        texts = self.embed_texts(ids, real)
         scores = self.scale * pictures @ texts.T  # (B, B)
         read = torch.where(real, ids, -1)
         twins = (read[:, None] == read[None]).all(-1) & ~torch.eye(len(ids), dtype=torch.bool, device=ids.device)

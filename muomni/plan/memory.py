@@ -234,7 +234,9 @@ def vision(config: VisionConfig, batch_size: int, accumulates: bool) -> Memory:
         keys=config.text_len,
     )
     pixels = batch_size * 3 * config.img_size**2 * 4
-    return _held(count_parameters(config), kept + pixels + 3 * batch_size**2 * 4, _act(config))
+    asked = min(config.vocab_size, batch_size * config.text_len // 4)  # of the captions' pieces many come again
+    named = 2 * batch_size * patches * asked * 4 if config.word_weight else 0
+    return _held(count_parameters(config), kept + pixels + named + 3 * batch_size**2 * 4, _act(config))
 
 
 def talker(config: TalkerConfig, batch_size: int, accumulates: bool) -> Memory:

@@ -82,14 +82,17 @@ def convolutions(channels_in: int, width: int, factor: int) -> int:
     return first + sum(width * width * (2 * stride + 1) + width for stride in strides(factor))
 
 
-def vision_encoder(img_size: int, patch: int, width: int, layers: int, heads: int, inner: int) -> Parts:
-    """A ViT: two convolutions (with bias) that make patches, learned positions, blocks."""
+def vision_encoder(
+    img_size: int, patch: int, width: int, layers: int, heads: int, inner: int, n_words: int = 0
+) -> Parts:
+    """A ViT: two convolutions (with bias) that make patches, learned positions, blocks, a head that names words."""
     side = patch // 2 if patch % 2 == 0 else patch
     half = width // 2
     return {
         "patches": (3 * side * side + 1) * half + (9 * half + 1) * width,
         "positions": (img_size // patch) ** 2 * width,
         "vision blocks": blocks(layers, width, heads, inner),
+        "words' head": (width + 1) * n_words,
     }
 
 
@@ -103,7 +106,13 @@ def audio_parts(config: AudioEncConfig) -> Parts:
 
 def vision_parts(config: VisionConfig) -> Parts:
     picture = vision_encoder(
-        config.img_size, config.patch, config.d_model, config.n_layers, config.n_heads, config.d_ff
+        config.img_size,
+        config.patch,
+        config.d_model,
+        config.n_layers,
+        config.n_heads,
+        config.d_ff,
+        config.vocab_size,
     )
     own = config.text_tower == "own"  # a frozen Thinker's parameters are not this model's
     text = blocks(config.text_layers, config.text_d_model, config.text_heads, config.text_d_ff)
@@ -152,6 +161,7 @@ def omni_parts(config: OmniSFTConfig) -> Parts:
         config.vision_layers,
         config.vision_heads,
         config.vision_d_ff,
+        config.vocab_size,
     )
     audio = convolutions(config.n_mels, config.audio_d_model, config.downsample) + blocks(
         config.audio_layers, config.audio_d_model, config.audio_heads, config.audio_d_ff

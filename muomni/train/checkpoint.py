@@ -25,7 +25,7 @@ from muomni.config import Change, StageConfig, differences
 from muomni.config.reading import read_json
 from muomni.errors import UserError
 from muomni.files import write_json, write_text
-from muomni.models.checkpoint import CONFIG, load_tensors, read_model, save_model, save_tensors
+from muomni.models.checkpoint import CONFIG, fill, load_tensors, read_model, save_model, save_tensors
 
 OPTIMIZER = "optimizer.safetensors"
 STATE = "state.json"
@@ -114,7 +114,7 @@ class RunFolder:
         state = RunState(**_object(folder / STATE))
         saved, weights = read_model(folder)
         self._must_match(saved, config, state, data)
-        model.load_state_dict(weights)
+        fill(model, weights, folder)
         _restore_optimizers(optimizers, load_tensors(folder / OPTIMIZER))
         return state
 

@@ -2,7 +2,7 @@
 
 | task | from | a conversation |
 |---|---|---|
-| text | lines of text with "Q:" and "A:" | a scene told in words; questions and answers |
+| text | lines of text with "Q:" and "A:" | a scene told in words; questions that it answers, each a branch |
 | caption | pictures | each of a picture's captions |
 | picture_question | pictures of scene records | questions that the record answers, each a branch of the picture's |
 | transcribe | speech | a sound; what it says |
@@ -10,8 +10,10 @@
 | read | pictures with a word in them, pictures of words | a picture; what is written |
 
 Questions are drawn as the grammar draws them: a kind, a branch, an item, a template. One picture serves many of them,
-so that the model learns from it several times and reads it once. A task that the data does not support is left out
-with a line that says so: captions and transcripts alone hold no questions.
+so that the model learns from it several times and reads it once; so does one caption. With `text_first` a run begins
+with text alone: a step of it costs half as much, and what it teaches, to look an answer up, pictures need as well.
+A task that the data does not support is left out with a line that says so: captions and transcripts alone hold no
+questions.
 """
 
 from __future__ import annotations
@@ -26,18 +28,19 @@ from muomni.config import OmniSFTConfig
 from muomni.data.chat import CAPTION, READ, TRANSCRIBE, USER, Row
 from muomni.data.examples import Example, Examples, Reader
 from muomni.data.line_index import LineIndex
-from muomni.data.mel import LogMel
-from muomni.data.sound import read_sound, sound_info
+from muomni.data.sound import sound_info
 from muomni.data.tokenizer import Tokenizer
+from muomni.data.world.captions import read_caption
 from muomni.data.world.facts import Facts
 from muomni.data.world.grammar import question_kinds
+from muomni.data.world.lexicon import WORLD
 from muomni.data.world.questions import Branch, follow_up
 from muomni.data.world.scene import observe, scene
 from muomni.errors import UserError
-from muomni.models.omni import OmniModel, Rows
+from muomni.models.omni import Rows
 from muomni.nn.loss import IGNORED
 from muomni.nn.padding import padded
-from muomni.train.media import Kept, PictureReader, both_splits, dice, tensor_bytes
+from muomni.train.media import Kept, MelReader, PictureReader, both_splits, dice, tensor_bytes
 from muomni.train.order import Place
 
 TASKS = ("text", "caption", "picture_question", "transcribe", "spoken_question", "read")
@@ -73,7 +76,6 @@ class Conversations:
         part: the pictures, clips, word pictures and lines to draw from.
         text: the text that lines are of.
         weights: of each task in TASKS; 0 where the data does not support it.
-        model: encodes what is frozen.
         n_rows: how many rows make an epoch.
     """
 
@@ -91,6 +93,8 @@ class Conversations:
     ) -> None:
         self.part, self.text, self.config, self.tokenizer, self.n_rows = part, text, config, tokenizer, n_rows
         self.shares = weights / weights.sum()
+        self.text_steps = round(config.text_first * config.max_steps) if weights[0] else 0
+        self.text_alone = np.eye(len(TASKS))[0]
         self.seconds_per_frame = seconds_per_frame
         self.n_patches = (config.img_size // config.patch) ** 2
         self.makers: dict[str, Callable[[Row, np.random.Generator], None]] = {
@@ -108,16 +112,19 @@ class Conversations:
     def __getitem__(self, place: Place) -> tuple[Row, list[int], dict[tuple[str, object], torch.Tensor]]:
         chance = dice(self.config.seed, place)
         self.media: dict[tuple[str, object], torch.Tensor] = {}
+        early = place.step is not None and place.step < self.text_steps
+        shares = self.text_alone if early else self.shares
         row, tasks, failures = Row(self.tokenizer), list[int](), 0
         while failures < TRIES:
-            task = int(chance.choice(len(TASKS), p=self.shares))
-            length, n_media, answers = len(row), len(row.media), row.n_answers
+            task = int(chance.choice(len(TASKS), p=shares))
+            before = row.size
             self.makers[TASKS[task]](row, chance)
-            if len(row) > self.config.ctx_len or row.n_answers == answers:
-                row.cut(length, n_media)
-                row.n_answers = answers
+            answers = row.n_answers - before[-1]
+            if len(row) > self.config.ctx_len or not answers:
+                row.cut(before)
                 failures += 1
-            tasks += [task] * (row.n_answers - answers)
+            else:
+                tasks += [task] * answers
         return row, tasks, self.media
 
     def _text(self, row: Row, chance: np.random.Generator) -> None:
@@ -125,6 +132,12 @@ class Conversations:
         line = self.text[self.part.lines[int(chance.integers(len(self.part.lines)))]]
         told, *turns = line.split("Q:")
         row.begin()
+        readings = read_caption(told.strip(), WORLD)
+        if readings and readings[0][0].kind != "talk":
+            row.mark(USER)
+            row.text(told)
+            self._questions(row, chance, readings[0][0])
+            return
         for n, turn in enumerate(turns):
             question, _, answer = turn.partition("A:")
             row.mark(USER)
@@ -138,11 +151,15 @@ class Conversations:
             self._asked(row, CAPTION, caption)
 
     def _picture_question(self, row: Row, chance: np.random.Generator) -> None:
-        example, trunk, at = self._look(row, chance, self.part.pictures)
-        facts = observe(scene(*example.values["scene"]))
+        example, _, _ = self._look(row, chance, self.part.pictures)
+        self._questions(row, chance, observe(scene(*example.values["scene"])))
+
+    def _questions(self, row: Row, chance: np.random.Generator, facts: Facts) -> None:
+        """Questions about facts, each a branch of what the row tells or shows of them."""
+        trunk, at = row.document, row.at
         kinds = question_kinds(facts)
         for _ in range(MOST_BRANCHES):
-            length = len(row)
+            before = row.size
             kind = _pick(chance, tuple(kinds))
             branch = _pick(chance, kinds[kind])
             item = _pick(chance, branch.items)
@@ -154,7 +171,8 @@ class Conversations:
                 item = _pick(chance, branch.items)
                 row.mark(USER)
                 self._asked(row, _pick(chance, branch.templates).format(**item.slots), item.answer + ".")
-            if len(row) > self.config.ctx_len - (len(row) - length):
+            if len(row) > self.config.ctx_len:
+                row.cut(before)
                 break
 
     def _transcribe(self, row: Row, chance: np.random.Generator) -> None:
@@ -175,13 +193,12 @@ class Conversations:
             example, trunk, at = self._look(row, chance, self.part.pictures)
             options = spoken_turns(question_kinds(observe(scene(*example.values["scene"]))), self.part.spoken, chance)
         for clip, answer in options[: 1 if alone else MOST_BRANCHES // 2]:
-            length, n_media, answers = len(row), len(row.media), row.n_answers
+            before = row.size
             row.branch(trunk, at)
             self._listen(row, clip)
             row.answer(answer)
             if len(row) > self.config.ctx_len:
-                row.cut(length, n_media)
-                row.n_answers = answers
+                row.cut(before)
                 break
 
     def _read(self, row: Row, chance: np.random.Generator) -> None:
@@ -214,8 +231,8 @@ class Conversations:
         """Begin a conversation with a picture; the picture's row, and where branches begin."""
         assert pictures is not None
         number = int(chance.integers(len(pictures))) if number is None else number
-        at, example, features = pictures.read(number)
-        self.media[kind, at] = features
+        at, example, pixels = pictures.read(number)
+        self.media[kind, at] = pixels
         row.begin()
         row.mark(USER)
         row.picture((kind, at), self.n_patches)
@@ -224,20 +241,17 @@ class Conversations:
     def _listen(self, row: Row, number: int) -> str:
         """A clip stands next in the row; what it says."""
         assert self.part.clips is not None
-        at, example, features = self.part.clips.read(number)
-        self.media["sound", at] = features
-        n = features.shape[0] if not self.config.train_audio else -(-features.shape[1] // self.config.downsample)
-        row.sound(("sound", at), n, self.seconds_per_frame)
+        at, example, mel = self.part.clips.read(number)
+        self.media["sound", at] = mel
+        row.sound(("sound", at), -(-mel.shape[1] // self.config.downsample), self.seconds_per_frame)
         return example.text
 
     def collate(self, examples: Sequence[tuple[Row, list[int], dict[tuple[str, object], torch.Tensor]]]) -> Batch:
-        return collate(examples, self.tokenizer.pad_id, mels=self.config.train_audio)
+        return collate(examples, self.tokenizer.pad_id)
 
 
-def collate(
-    examples: Sequence[tuple[Row, list[int], dict[tuple[str, object], torch.Tensor]]], pad_id: int, mels: bool
-) -> Batch:
-    """Rows as one batch, padded behind with documents of their own. `mels`: sounds are log-mels, not states."""
+def collate(examples: Sequence[tuple[Row, list[int], dict[tuple[str, object], torch.Tensor]]], pad_id: int) -> Batch:
+    """Rows as one batch, padded behind with documents of their own."""
     rows = [row for row, _, _ in examples]
     ids = padded([row.ids for row in rows], pad_id)
     width = ids.shape[1]
@@ -250,7 +264,7 @@ def collate(
     for number, (row, tasks, media) in enumerate(examples):
         positions[number, : len(row)] = torch.tensor(row.positions)
         told = torch.tensor(row.answers[1:])
-        answers[number, : len(row) - 1] = torch.where(told >= 0, told + first, -1)
+        answers[number, : len(told)] = torch.where(told >= 0, told + first, -1)
         first += len(tasks)
         for each in row.media:
             found = media[each.key]  # type: ignore[index]  # the key that `_look` gave
@@ -260,11 +274,7 @@ def collate(
     following = torch.cat((ids[:, 1:], ids.new_full((len(ids), 1), pad_id)), 1)
     targets = torch.where(answers >= 0, following, IGNORED)
     lengths = [sound.shape[-1] for sound in sounds]
-    if sounds and mels:
-        longest = max(lengths)
-        heard = torch.stack([torch.nn.functional.pad(each.float(), (0, longest - each.shape[1])) for each in sounds])
-    else:
-        heard = torch.cat(sounds) if sounds else torch.zeros(0, 1)
+    mels = [torch.nn.functional.pad(each.float(), (0, max(lengths) - each.shape[1])) for each in sounds]
     batch = Rows(
         ids,
         positions,
@@ -272,7 +282,7 @@ def collate(
         trunks,
         torch.stack(pictures) if pictures else torch.zeros(0, 1, 1),
         torch.tensor(picture_places, dtype=torch.long),
-        heard,
+        torch.stack(mels) if mels else torch.zeros(0, 1),
         torch.tensor(lengths, dtype=torch.long),
         torch.tensor(sound_places, dtype=torch.long),
     )
@@ -302,37 +312,8 @@ def _pick(chance: np.random.Generator, options: Sequence[Any]) -> Any:
     return options[int(chance.integers(len(options)))]
 
 
-class Seen:
-    """Reads a picture as the patches of a frozen vision encoder (P, width), in half precision."""
-
-    def __init__(self, model: OmniModel) -> None:
-        self.vision, self.read = model.vision, PictureReader(model.config.img_size)
-
-    @torch.no_grad()
-    def __call__(self, path: object) -> torch.Tensor:
-        device = self.vision.positions.device
-        self.vision.eval()
-        return self.vision(self.read(path)[None].to(device))[0].half().cpu()
-
-
-class Heard:
-    """Reads a sound as its log-mel (n_mels, T'), or as the states of a frozen audio encoder (M, width)."""
-
-    def __init__(self, model: OmniModel, frozen: bool) -> None:
-        self.model, self.frozen, self.log_mel = model, frozen, LogMel(model.config)
-
-    @torch.no_grad()
-    def __call__(self, path: Any) -> torch.Tensor:
-        mel = self.log_mel(read_sound(path, self.model.config.sample_rate))
-        if not self.frozen:
-            return mel.half()
-        device = self.model.audio.mel_mean.device
-        self.model.audio.eval()
-        return self.model.hear(mel[None].to(device), torch.tensor([mel.shape[1]], device=device)).half().cpu()
-
-
 def conversations(
-    config: OmniSFTConfig, tokenizer: Tokenizer, model: OmniModel, n_rows: tuple[int, int]
+    config: OmniSFTConfig, tokenizer: Tokenizer, seconds_per_frame: float, n_rows: tuple[int, int]
 ) -> tuple[Conversations, Conversations, list[str]]:
     """The training and the validation rows, and what was left out.
 
@@ -344,12 +325,12 @@ def conversations(
     if strange:
         raise UserError(f"names {strange[0]!r}", field="sft_mix", fix=f"There are {', '.join(TASKS)}.")
     notes = list[str]()
-    look: Callable[[Any], torch.Tensor] = PictureReader(config.img_size) if config.train_vision else Seen(model)
+    look = PictureReader(config.img_size)
     uses_pictures = any(wanted[task] for task in ("caption", "picture_question", "spoken_question", "read"))
     pictures = _opened(config.train_manifest, "image", config.image_root, look, notes) if uses_pictures else None
     clips = None
     if wanted["transcribe"] or wanted["spoken_question"]:
-        clips = _opened(config.train_csv, "wav", None, Heard(model, not config.train_audio), notes, sound=True)
+        clips = _opened(config.train_csv, "wav", None, MelReader(config), notes, sound=True)
     words = _opened(config.ocr_csv, "image", None, look, notes) if wanted["read"] else None
     text = LineIndex.open(config.train_text) if wanted["text"] else None
     asks = text is not None and "A:" in text[0] and "A:" in text[len(text) // 2]
@@ -390,7 +371,7 @@ def conversations(
     if not weights.any():
         raise UserError("no task of it can be trained on this data", field="sft_mix", fix="; ".join(notes))
     train, validation = (
-        Conversations(part, text, weights, config, tokenizer, rows, model.audio.seconds_per_frame)
+        Conversations(part, text, weights, config, tokenizer, rows, seconds_per_frame)
         for part, rows in zip(parts, n_rows, strict=True)
     )
     return train, validation, notes

@@ -1,7 +1,7 @@
 """Stage E: the Thinker learns to answer about what it reads, sees and hears. Loss on answers only.
 
-The model begins as the newest Thinker, audio encoder and vision encoder; only the projectors are new. What is frozen is
-computed once for each picture and each sound and then kept, so that a step costs the Thinker alone.
+The model begins as the newest Thinker, audio encoder and vision encoder; only the projectors are new. Frozen
+encoders run without gradients, all pictures of a batch at once and all sounds at once: a small part of a step.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from muomni.data.packed import token_stream
 from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError
 from muomni.infer.load import load_listener, load_looker, load_thinker, trained_or_shipped
+from muomni.models.checkpoint import fill
 from muomni.models.omni import OmniModel, audio_config
 from muomni.nn.loss import IGNORED
 from muomni.plan.schedule import training_examples
@@ -47,16 +48,7 @@ def beginning(config: OmniSFTConfig, tokenizer: Tokenizer) -> tuple[OmniModel, l
         (model.vision, looker.model.vision.state_dict(), looker.folder),
     )
     for part, weights, folder in parts:
-        wanted = {name: tuple(t.shape) for name, t in part.state_dict().items()}
-        found = {name: tuple(t.shape) for name, t in weights.items()}
-        if wanted != found:
-            other = next(name for name in sorted(wanted.keys() | found.keys()) if wanted.get(name) != found.get(name))
-            raise UserError(
-                f"has {found.get(other, 'no')} as {other}, the config makes {wanted.get(other, 'none')}",
-                file=folder,
-                fix="Make the configs agree (`muomni doctor` names the settings), or name another run.",
-            )
-        part.load_state_dict(weights)
+        fill(part, weights, folder, "Make the configs agree (`muomni doctor` names the settings), or name another run.")
     alike = (
         (listener.model.config, audio_config(config), ("sample_rate", "n_mels", "n_fft", "hop_length", "downsample")),
         (thinker.model.config, config, ("rope_theta",)),
@@ -91,7 +83,7 @@ def rows_of(
     training = training_examples(tokens, config.val_split)
     n_rows = max(1, training // config.ctx_len)
     n_validation = min(FEW_ROWS, (tokens - training) // config.ctx_len)
-    return conversations(config, tokenizer, model, (n_rows, n_validation))
+    return conversations(config, tokenizer, model.audio.seconds_per_frame, (n_rows, n_validation))
 
 
 class OmniObjective(Objective):

@@ -22,10 +22,14 @@ from muomni.data.buckets import Buckets
 
 @dataclass(frozen=True)
 class Place:
-    """One example of one epoch: the epoch seeds whatever is random about it."""
+    """One example of one epoch: the epoch seeds whatever is random about it.
+
+    `step` is the step that asks for it, 0 the first; None where nothing is trained.
+    """
 
     epoch: int
     index: int
+    step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,13 @@ class Order:
             epoch, k = divmod(step, self.steps_per_epoch)
             chosen = self._epoch(epoch)
             chosen = chosen[k * self.effective_batch : (k + 1) * self.effective_batch]
-            return [Place(epoch, int(index)) for index in chosen]
+            return [Place(epoch, int(index), step) for index in chosen]
         positions = range(step * self.effective_batch, (step + 1) * self.effective_batch)
-        return [self._at(position) for position in positions]
+        return [self._at(position, step) for position in positions]
 
-    def _at(self, position: int) -> Place:
+    def _at(self, position: int, step: int) -> Place:
         epoch, k = divmod(position, self.n_examples)
-        return Place(epoch, int(self._epoch(epoch)[k]))
+        return Place(epoch, int(self._epoch(epoch)[k]), step)
 
     def _epoch(self, epoch: int) -> np.ndarray:
         """The examples of an epoch in their order."""

@@ -2,13 +2,14 @@
 
 `python -m tests.benchmarks.encoders` prints a table. Each peer is what one would write with the field's usual modules,
 of the same shape: `nn.TransformerEncoder` behind the same convolutions, with a CTC head (B), a ViT and a text encoder
-(C), `nn.TransformerDecoder` over a ViT with a CTC head (G); widths, layers, heads and batch are the nano config's, the
-optimizer is AdamW. Ours and the peer take turns, step by step, so that a noisy machine is noisy for both; medians are
-compared.
+with the same two losses (C), `nn.TransformerDecoder` over a ViT with a CTC head (G); widths, layers, heads and batch
+are the nano config's, the optimizer is AdamW. Ours and the peer take turns, step by step, so that a noisy machine is
+noisy for both; medians are compared.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -84,13 +85,18 @@ class PeerVision(nn.Module):
         self.text = encoder(c.text_d_model, c.text_heads, c.text_d_ff, c.text_layers)
         self.a = nn.Linear(c.d_model, c.embed_dim, bias=False)
         self.b = nn.Linear(c.text_d_model, c.embed_dim, bias=False)
+        self.words = nn.Linear(c.d_model, c.vocab_size)
 
     def forward(self, pixels: torch.Tensor, ids: torch.Tensor, real: torch.Tensor) -> Any:
-        x = F.normalize(self.a(self.vision(pixels).mean(1)), dim=-1)
+        patches = self.vision(pixels)
+        x = F.normalize(self.a(patches.mean(1)), dim=-1)
         states = self.text(self.embedding(ids) + self.places[: ids.shape[1]], src_key_padding_mask=~real)
         y = F.normalize(self.b(states.mean(1)), dim=-1)
         scores, right = 14.0 * x @ y.T, torch.arange(len(ids))
-        return (F.cross_entropy(scores, right) + F.cross_entropy(scores.T, right)) / 2
+        named = self.words(patches).logsumexp(1) - math.log(patches.shape[1])
+        stands = torch.zeros_like(named).scatter(1, ids, 1.0)
+        words = F.binary_cross_entropy_with_logits(named, stands, reduction="sum") / len(ids)
+        return (F.cross_entropy(scores, right) + F.cross_entropy(scores.T, right)) / 2 + words
 
 
 class PeerOCR(nn.Module):
