@@ -240,4 +240,5 @@ def _smaller(config: StageConfig) -> list[tuple[str, dict[str, Any]]]:
     for name in ("n_layers", "vision_layers"):
         value = getattr(config, name, 0)
         changes.extend(("", {name: fewer}) for fewer in range(value - 1, 0, -1))
-    return changes
+    width = getattr(config, "d_model", 0) // 2
+    return [*changes, ("", {"d_model": width})] if width else changes
