@@ -205,7 +205,7 @@ WRONG_NCE: dict[Nce, str] = {
         (_no_logarithm, "logarithm"),
         (lambda table, temperature: torch.tensor(0.5), "it should be"),
     ],
-    because="this is VisionModel.loss for a batch without twins.",
+    because="this is VisionModel.contrast for a batch without twins.",
 )
 def info_nce(answer: Nce) -> str | None:
     table = torch.tensor([[0.9, 0.1, 0.3], [0.2, 0.4, 0.5], [-0.1, 0.0, 0.7]])
