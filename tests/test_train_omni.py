@@ -15,17 +15,18 @@ import torch
 from PIL import Image
 
 from muomni.cli import main
-from muomni.config import STAGES, StageConfig
+from muomni.config import STAGES, StageConfig, with_changes
 from muomni.config.writing import new_file
 from muomni.data.tokenizer import train_tokenizer
 from muomni.data.world.make import make_world
 from muomni.errors import UserError
 from muomni.infer.chat import TrainedOmni
-from muomni.infer.load import load_omni
+from muomni.infer.load import load_omni, shipped
 from muomni.models.checkpoint import read_model
 from muomni.train.events import Control, Event, Noted, Sampled, TrainEvent, Validated
 from muomni.train.everything import train_everything
-from muomni.train.omni_data import TASKS
+from muomni.train.omni_data import TASKS, conversations
+from muomni.train.omni_sft import OmniObjective
 from muomni.train.order import Place
 from muomni.train.run import omni_sft_task, train
 
@@ -138,6 +139,29 @@ def test_the_first_steps_may_be_text_alone_and_one_caption_serves_many_questions
         branches[trunk].add(document)
     assert max(map(len, branches.values())) > 3, "a caption and its questions"
     assert train_rows[Place(0, 3, 15)][0].ids == train_rows[Place(0, 3)][0].ids, "else the step changes nothing"
+
+
+def test_the_shipped_model_looks_at_its_pictures(world: Path) -> None:
+    """With each other's pictures, held-out answers are worse; not so for a model that cannot see."""
+    omni = load_omni(shipped("omni_sft"))
+    images = {"train_manifest": str(world / "data/images/annotations.json"), "image_root": str(world / "data/images")}
+    asked = with_changes(omni.model.config, images | {"sft_mix": {"picture_question": 1.0}})
+    _, rows, _ = conversations(asked, omni.tokenizer, omni.model.audio.seconds_per_frame, (1, 12))
+    batch = rows.collate([rows[Place(0, n)] for n in range(12)])
+    others = batch._replace(rows=batch.rows._replace(pictures=batch.rows.pictures.roll(1, 0)))
+    objective = OmniObjective(asked, omni.model).eval()
+
+    def worse_by() -> tuple[float, float]:
+        """What other pictures cost: nats a token, and the share of answers that is no longer right."""
+        with torch.no_grad():
+            losses = [float(omni.model.loss(each.rows, each.targets)) for each in (batch, others)]
+        shares = [float(objective.right(each).mean()) for each in (batch, others)]
+        return losses[1] - losses[0], shares[0] - shares[1]
+
+    nats, share = worse_by()
+    assert len(batch.tasks) > 80 and nats > 0.2 and share > 0.15
+    omni.model.vision.norm.weight.data.zero_()  # every patch of every picture is the same now
+    assert worse_by() == pytest.approx((0.0, 0.0), abs=1e-4)
 
 
 @pytest.mark.parametrize("field", ["d_model", "audio_d_ff", "vision_d_ff"])

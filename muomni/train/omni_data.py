@@ -11,7 +11,7 @@
 
 Questions are drawn as the grammar draws them: a kind, a branch, an item, a template. One picture serves many of them,
 so that the model learns from it several times and reads it once; so does one caption. With `text_first` a run begins
-with text alone: a step of it costs half as much, and what it teaches, to look an answer up, pictures need as well.
+with text alone: a step of it costs less, and what it teaches, to look an answer up, pictures need as well.
 A task that the data does not support is left out with a line that says so: captions and transcripts alone hold no
 questions.
 """

@@ -1,14 +1,15 @@
-"""Judges of chapter 31: targets of answers alone, who sees whom, positions in time."""
+"""Judges of chapter 31: targets of answers alone, who sees whom, positions in time, words for a patch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import FunctionType
 
-from muomni.course.checks import exercise
+from muomni.course.checks import alike, exercise
 
 IGNORED = -100
 Parts = Sequence[tuple[str, int]]
+Table = Sequence[Sequence[float]]
 
 
 def _targets(ids: Sequence[int], learned: Sequence[bool]) -> list[int]:
@@ -167,3 +168,69 @@ def positions_of(answer: Callable[[list[tuple[str, int]]], Sequence[int]]) -> st
             return f"{call}: a picture begins with its mark, which is a token too."
         return f"{call}."
     return None
+
+
+def _mixed(weights: Table, embeddings: Table) -> list[list[float]]:
+    return [
+        [sum(w * x for w, x in zip(row, column, strict=True)) for column in zip(*embeddings, strict=True)]
+        for row in weights
+    ]
+
+
+def _words(likely: Table, embeddings: Table) -> list[list[float]]:
+    means = [sum(piece) / len(likely) for piece in zip(*likely, strict=True)]
+    return _mixed([[p - mean for p, mean in zip(patch, means, strict=True)] for patch in likely], embeddings)
+
+
+def _all_that_is_likely(likely: Table, embeddings: Table) -> list[list[float]]:
+    return _mixed(likely, embeddings)
+
+
+def _over_pieces(likely: Table, embeddings: Table) -> list[list[float]]:
+    """The mean of each patch over its pieces taken away, not that of each piece over the patches."""
+    return _mixed([[p - sum(patch) / len(patch) for p in patch] for patch in likely], embeddings)
+
+
+def _never_less(likely: Table, embeddings: Table) -> list[list[float]]:
+    means = [sum(piece) / len(likely) for piece in zip(*likely, strict=True)]
+    return _mixed([[max(0.0, p - mean) for p, mean in zip(patch, means, strict=True)] for patch in likely], embeddings)
+
+
+@exercise(
+    "31.4",
+    expects=FunctionType,
+    right=_words,
+    wrong=[
+        (_all_that_is_likely, "alike"),
+        (_over_pieces, "over the patches"),
+        (_never_less, "negative"),
+        (lambda likely, embeddings: _words(likely, embeddings)[:1], "each patch"),
+        (lambda likely, embeddings: [[0.0 for _ in embeddings[0]] for _ in likely], "should be"),
+    ],
+    because="OmniModel.words_seen does this for all pictures of a batch at once.",
+)
+def words_for(answer: Callable[[list[list[float]], list[list[float]]], Table]) -> str | None:
+    cases: tuple[tuple[Table, Table], ...] = (
+        (((0.75, 0.5), (0.25, 0.5)), ((1.0, 0.0), (0.0, 1.0))),
+        (((0.5, 0.25, 0.0), (0.0, 0.25, 0.25), (0.25, 1.0, 0.5)), ((2.0, 1.0), (-1.0, 0.0), (4.0, -2.0))),
+    )
+    for likely, embeddings in cases:
+        given = [list(row) for row in likely], [list(row) for row in embeddings]
+        found, wanted = [list(row) for row in answer(*given)], _words(likely, embeddings)
+        if _same(found, wanted):
+            continue
+        call = f"words_for({given[0]}, {given[1]}) should be {wanted}; yours is {found}"
+        if len(found) != len(wanted):
+            return f"{call}: each patch gives one vector."
+        if _same(found, _all_that_is_likely(likely, embeddings)):
+            return f"{call}: what all patches show alike is taken away."
+        if _same(found, _over_pieces(likely, embeddings)):
+            return f"{call}: the mean is of one piece, over the patches."
+        if _same(found, _never_less(likely, embeddings)):
+            return f"{call}: what a patch shows less than the others counts, too: a weight may be negative."
+        return f"{call}."
+    return None
+
+
+def _same(a: Table, b: Table) -> bool:
+    return len(a) == len(b) and all(alike(mine, theirs) for mine, theirs in zip(a, b, strict=True))
