@@ -424,6 +424,7 @@ def note_and_stop(self, *what):
         os.kill(os.getpid(), signal.SIGINT)
 
 CountMemory.checkpoint = note_and_stop
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts with "&" ignore it
 sys.argv = ["muomni", "update-configs", "--config", "thinker"]
 sys.exit(main())
 """
