@@ -34,7 +34,7 @@ from muomni.data.world.captions import read_caption
 from muomni.data.world.facts import Facts
 from muomni.data.world.grammar import question_kinds
 from muomni.data.world.lexicon import WORLD
-from muomni.data.world.questions import Branch, follow_up
+from muomni.data.world.questions import Branch, Item, follow_up
 from muomni.data.world.scene import observe, scene
 from muomni.errors import UserError
 from muomni.models.omni import Rows
@@ -44,6 +44,7 @@ from muomni.train.media import Kept, MelReader, PictureReader, both_splits, dice
 from muomni.train.order import Place
 
 TASKS = ("text", "caption", "picture_question", "transcribe", "spoken_question", "read")
+TEXT = TASKS.index("text")
 TRIES = 4
 """Tasks tried, at the end of a row, for one that still fits."""
 MOST_BRANCHES = 9
@@ -93,8 +94,8 @@ class Conversations:
     ) -> None:
         self.part, self.text, self.config, self.tokenizer, self.n_rows = part, text, config, tokenizer, n_rows
         self.shares = weights / weights.sum()
-        self.text_steps = round(config.text_first * config.max_steps) if weights[0] else 0
-        self.text_alone = np.eye(len(TASKS))[0]
+        self.text_steps = round(config.text_first * config.max_steps) if weights[TEXT] else 0
+        self.text_alone = np.eye(len(TASKS))[TEXT]
         self.seconds_per_frame = seconds_per_frame
         self.n_patches = (config.img_size // config.patch) ** 2
         self.makers: dict[str, Callable[[Row, np.random.Generator], None]] = {
@@ -161,16 +162,12 @@ class Conversations:
         for _ in range(MOST_BRANCHES):
             before = row.size
             kind = _pick(chance, tuple(kinds))
-            branch = _pick(chance, kinds[kind])
-            item = _pick(chance, branch.items)
             row.branch(trunk, at)
-            self._asked(row, _pick(chance, branch.templates).format(**item.slots), item.answer + ".")
+            item = self._question(row, chance, _pick(chance, kinds[kind]))
             more = follow_up(facts, item.focus, item.told)
             if more and chance.integers(2):
-                branch = _pick(chance, more)
-                item = _pick(chance, branch.items)
                 row.mark(USER)
-                self._asked(row, _pick(chance, branch.templates).format(**item.slots), item.answer + ".")
+                self._question(row, chance, _pick(chance, more))
             if len(row) > self.config.ctx_len:
                 row.cut(before)
                 break
@@ -212,9 +209,14 @@ class Conversations:
         facts = observe(scene(*example.values["scene"]))
         branches = question_kinds(facts)["word"]
         for branch in (branches[0], branches[1], _pick(chance, branches)):
-            item = _pick(chance, branch.items)
             row.branch(trunk, at)
-            self._asked(row, _pick(chance, branch.templates).format(**item.slots), item.answer + ".")
+            self._question(row, chance, branch)
+
+    def _question(self, row: Row, chance: np.random.Generator, branch: Branch) -> Item:
+        """One question of a branch of the grammar, put in one of its ways, and its answer."""
+        item: Item = _pick(chance, branch.items)
+        self._asked(row, _pick(chance, branch.templates).format(**item.slots), item.answer + ".")
+        return item
 
     def _asked(self, row: Row, question: str, answer: str) -> None:
         row.text(question)

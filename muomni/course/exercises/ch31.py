@@ -177,9 +177,13 @@ def _mixed(weights: Table, embeddings: Table) -> list[list[float]]:
     ]
 
 
-def _words(likely: Table, embeddings: Table) -> list[list[float]]:
+def _above_the_mean(likely: Table) -> list[list[float]]:
     means = [sum(piece) / len(likely) for piece in zip(*likely, strict=True)]
-    return _mixed([[p - mean for p, mean in zip(patch, means, strict=True)] for patch in likely], embeddings)
+    return [[p - mean for p, mean in zip(patch, means, strict=True)] for patch in likely]
+
+
+def _words(likely: Table, embeddings: Table) -> list[list[float]]:
+    return _mixed(_above_the_mean(likely), embeddings)
 
 
 def _all_that_is_likely(likely: Table, embeddings: Table) -> list[list[float]]:
@@ -192,8 +196,7 @@ def _over_pieces(likely: Table, embeddings: Table) -> list[list[float]]:
 
 
 def _never_less(likely: Table, embeddings: Table) -> list[list[float]]:
-    means = [sum(piece) / len(likely) for piece in zip(*likely, strict=True)]
-    return _mixed([[max(0.0, p - mean) for p, mean in zip(patch, means, strict=True)] for patch in likely], embeddings)
+    return _mixed([[max(0.0, more) for more in patch] for patch in _above_the_mean(likely)], embeddings)
 
 
 @exercise(
