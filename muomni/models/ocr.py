@@ -1,10 +1,13 @@
 """The reader: a ViT that sees a word, and a decoder that writes it letter by letter. Stage G.
 
-    pixels (B, 3, H, W) ─ ViT → memory (B, N, M)
+    pixels (B, 3, H, W) ─ rectified (B, 3, H/2, 2W) ─ ViT → memory (B, N, M)
     characters so far (B, T) ─ embedding + place ─ blocks that also look at the memory ─ RMSNorm → (B, T, C)
     ─ embeddingᵀ → logits (B, T, V)
 
     memory, column by column ─ linear → CTC over the patches (B, N, V), in training only
+
+The encoder sees a line of text level and as large as it gets (`muomni.models.rectify`), in a picture four times as wide
+as high: as many patches as a square one has, and twice as many of them side by side.
 
 The encoder-decoder form of the first transformer (Vaswani et al. 2017), as in TrOCR (Li et al. 2021). Which characters
 there are is learned from the data and kept with the weights. Character 0 begins and ends a text; 1 stands for one
@@ -27,6 +30,7 @@ from torch.nn import functional as F
 
 from muomni.config import OCRConfig
 from muomni.errors import UserError
+from muomni.models.rectify import dark_on_light, level_line
 from muomni.models.vision_encoder import ViT
 from muomni.nn.block import Block, initialise
 from muomni.nn.cache import KVCache
@@ -35,19 +39,6 @@ from muomni.nn.norm import RMSNorm
 
 END, UNKNOWN = 0, 1
 N_SPECIAL = 2
-
-
-def dark_on_light(pixels: torch.Tensor) -> torch.Tensor:
-    """Every picture (3, H, W) in grey, equally bright and of equal contrast, dark ink on a light ground; 0 to 255.
-
-    Ink covers less than its ground, so it is on the longer side of the distribution of brightness (its third moment).
-    What colors a word is written in, and on what, is then the same to the reader.
-    """
-    z = pixels.float().mean(1)
-    z = z - z.mean((1, 2), keepdim=True)
-    z = z / z.square().mean((1, 2), keepdim=True).sqrt().clamp(min=1e-3)
-    z = torch.where(z.pow(3).mean((1, 2), keepdim=True) > 0, -z, z)
-    return ((z.clamp(-3.5, 1.5) + 3.5) * 51)[:, None].expand(-1, 3, -1, -1)
 
 
 class OCR(nn.Module):
@@ -65,6 +56,8 @@ class OCR(nn.Module):
         width = config.decoder_d_model
         self.register_buffer("codepoints", torch.zeros(config.n_characters, dtype=torch.int32))
         self.vision = ViT(config, config.vision_d_model, config.vision_layers, config.vision_heads, config.vision_d_ff)
+        grid = self.vision.grid
+        self.rows, self.columns = (grid // 2, grid * 2) if grid % 2 == 0 else (grid, grid)
         self.embedding = nn.Embedding(config.n_characters, width)
         self.places = nn.Parameter(torch.randn(config.text_len, width))
         self.blocks = nn.ModuleList(
@@ -120,7 +113,13 @@ class OCR(nn.Module):
 
     def look(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels (B, 3, H, W), 0 to 255, to the memory (B, N, M) that the decoder looks at."""
-        return self.vision(dark_on_light(pixels))
+        return self.vision(self.rectified(pixels))
+
+    def rectified(self, pixels: torch.Tensor) -> torch.Tensor:
+        """What the encoder sees of pixels (B, 3, H, W): its `rows` and `columns` of patches, (B, 3, H', W')."""
+        patch = self.config.patch
+        line = level_line(dark_on_light(pixels), self.rows * patch, self.columns * patch)
+        return line.expand(-1, 3, -1, -1)
 
     def forward(
         self,
@@ -165,8 +164,7 @@ class OCR(nn.Module):
         The patches are read column by column, from the left; a text of several words may be written below each other,
         which is another order: such texts are left out.
         """
-        grid = self.vision.grid
-        columns = memory.unflatten(1, (grid, grid)).transpose(1, 2).flatten(1, 2)
+        columns = memory.unflatten(1, (self.rows, self.columns)).transpose(1, 2).flatten(1, 2)
         n_letters = (targets > END).sum(1)
         space = self.characters.get(" ", UNKNOWN)
         one_word = (n_letters > 0) & (targets != space).all(1)
@@ -175,7 +173,7 @@ class OCR(nn.Module):
         return F.ctc_loss(
             self.ctc_head(columns[one_word]).float().log_softmax(-1).transpose(0, 1),
             targets[one_word].clamp(min=END),
-            torch.full_like(n_letters[one_word], grid**2),
+            torch.full_like(n_letters[one_word], columns.shape[1]),
             n_letters[one_word],
             zero_infinity=True,
         )
