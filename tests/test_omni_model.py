@@ -89,14 +89,39 @@ def test_what_is_heard_changes_what_is_said(model: OmniModel, tokenizer: Tokeniz
 
 
 def test_a_patch_stands_for_the_words_that_it_shows_more_than_its_picture_does(model: OmniModel) -> None:
-    patches = torch.randn(2, 4, 16)
+    patches, pixels = torch.randn(2, 4, 16), torch.rand(2, 3, 16, 16) * 255
     with torch.no_grad():
-        seen = model.words_seen(patches)
-        likely = [[torch.sigmoid(model.vision.head(patch)) for patch in picture] for picture in patches]
+        seen = model.words_seen(pixels, patches)
+        likely = model.vision.named(pixels, patches).sigmoid()
         everywhere = sum(likely[1]) / 4
         by_hand = (likely[1][2] - everywhere) @ model.thinker.embedding.weight
         assert torch.allclose(seen[1, 2], by_hand, atol=1e-5)
         assert torch.allclose(seen.sum(1), torch.zeros(2, 32), atol=1e-4)
+
+
+def test_a_patch_says_where_it_is_even_where_nothing_is_to_be_seen(model: OmniModel) -> None:
+    """The ViT's tokens may have forgotten it, and all patches of a picture stand at one rotary position."""
+    with torch.no_grad():
+        model.vision_projector.out.weight.zero_()
+        seen = model.see(torch.full((1, 3, 16, 16), 200.0))[0][0]  # of 2 x 2 patches, row by row
+    rows, columns = model.row_places.detach(), model.column_places.detach()
+    assert torch.allclose(seen[1], rows[0] + columns[1], atol=1e-3)
+    assert torch.allclose(seen[2], rows[1] + columns[0], atol=1e-3)
+    assert (seen[1] - seen[2]).abs().max() > 0.1
+
+
+def test_the_whole_picture_is_told_by_its_mark(model: OmniModel, tokenizer: Tokenizer) -> None:
+    rows = collate([two_branches(tokenizer, "what?", "when?")], tokenizer.pad_id).rows
+    with torch.no_grad():
+        silent = model.embed(rows)
+        torch.nn.init.normal_(model.whole_projector.out.weight)
+        told = model.embed(rows)
+        whole = model.whole_projector(model.vision(rows.pictures).mean(1))[0]
+    mark = int(rows.picture_places[0]) - 1
+    assert tokenizer.special["<|image|>"] == rows.ids[0, mark]
+    assert torch.allclose(told[0, mark] - silent[0, mark], whole, atol=1e-4)
+    told[0, mark] = silent[0, mark]
+    assert torch.equal(told, silent)
 
 
 @pytest.mark.parametrize("part", ["thinker", "audio", "vision"])
@@ -108,7 +133,7 @@ def test_frozen_parts_have_no_gradient_and_trained_ones_do(part: str, tokenizer:
     batch = collate([(row, tasks, media)], tokenizer.pad_id)
     objective.train()(batch, objective.turns[0]).value.backward()
     for name, parameter in objective.model.named_parameters():
-        trains = "projector" in name or name.startswith(part)
+        trains = "projector" in name or "places" in name or name.startswith(part)
         assert parameter.requires_grad == trains
         assert parameter.grad is None or trains
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in getattr(objective.model, part).parameters())

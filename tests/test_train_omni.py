@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from muomni.cli import main
-from muomni.config import STAGES, StageConfig, with_changes
+from muomni.config import STAGES, OmniSFTConfig, StageConfig, with_changes
 from muomni.config.writing import new_file
 from muomni.data.tokenizer import train_tokenizer
 from muomni.data.world.make import make_world
@@ -26,7 +26,7 @@ from muomni.models.checkpoint import read_model
 from muomni.train.events import Control, Event, Noted, Sampled, TrainEvent, Validated
 from muomni.train.everything import train_everything
 from muomni.train.omni_data import TASKS, conversations
-from muomni.train.omni_sft import OmniObjective
+from muomni.train.omni_sft import OmniObjective, beginning
 from muomni.train.order import Place
 from muomni.train.run import omni_sft_task, train
 
@@ -162,6 +162,18 @@ def test_the_shipped_model_looks_at_its_pictures(world: Path) -> None:
     assert len(batch.tasks) > 80 and nats > 0.2 and share > 0.15
     omni.model.vision.norm.weight.data.zero_()  # every patch of every picture is the same now
     assert worse_by() == pytest.approx((0.0, 0.0), abs=1e-4)
+
+
+def test_a_run_begins_with_all_of_an_earlier_omni_run_that_is_named_as_its_thinker(world: Path, tmp_path: Path) -> None:
+    earlier = load_omni(world / "runs/omni_sft_nano")
+    again = config("omni_sft", world, tmp_path, thinker=str(world / "runs/omni_sft_nano"))
+    assert isinstance(again, OmniSFTConfig)
+    model, folders = beginning(again, earlier.tokenizer)
+    assert folders == [earlier.folder]
+    weights = earlier.model.state_dict()
+    assert all(torch.equal(weight, weights[name]) for name, weight in model.state_dict().items())
+    with pytest.raises(UserError, match="the config makes"):
+        beginning(again.model_copy(update={"audio_d_ff": 64}), earlier.tokenizer)
 
 
 @pytest.mark.parametrize("field", ["d_model", "audio_d_ff", "vision_d_ff"])

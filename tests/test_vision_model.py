@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from muomni.config import VisionConfig
+from muomni.data.world.picture import FIELD, draw
+from muomni.data.world.scene import scene
+from muomni.infer.load import load_looker, shipped
 from muomni.infer.look import TrainedLooker, caption_batch
-from muomni.models.vision_encoder import LARGEST_SCALE, VisionModel
+from muomni.models.vision_encoder import LARGEST_SCALE, VisionModel, contrast
 
 SMALL = VisionConfig(
     img_size=32,
@@ -74,17 +78,50 @@ def test_the_words_loss_asks_each_picture_about_every_piece_of_the_batch(model: 
     pixels, ids, real = batch()
     with torch.no_grad():
         tokens = model.vision(pixels)
-        loss = float(model.word_loss(tokens, ids, real))
-        says = model.vision.head(tokens)
+        loss = float(model.word_loss(pixels, tokens, ids, real))
+        says, shows = model.vision.head(tokens), contrast(pixels, SMALL.patch)
         both = float(model.contrast(model.whole(tokens), ids, real)) + SMALL.word_weight * loss
         assert float(model.loss(pixels, ids, real)) == pytest.approx(both, rel=1e-5)
     nats = 0.0
-    for patches, pieces, stands in zip(says.tolist(), ids.tolist(), real.tolist(), strict=True):
+    for patches, weights, pieces, stands in zip(*(each.tolist() for each in (says, shows, ids, real)), strict=True):
         own = {piece for piece, counts in zip(pieces, stands, strict=True) if counts}
         for piece in set(ids.flatten().tolist()):  # of which 0 is padding: in no caption
-            odds = sum(math.exp(patch[piece]) for patch in patches) / len(patches)
+            odds = sum(w * math.exp(patch[piece]) for w, patch in zip(weights, patches, strict=True)) / sum(weights)
             nats -= math.log(odds / (1 + odds) if piece in own else 1 / (1 + odds))
     assert loss == pytest.approx(nats / 5, rel=1e-4)
+
+
+def test_a_patch_shows_as_much_as_its_pixels_differ() -> None:
+    pixels = torch.full((2, 3, 16, 16), 100.0)
+    pixels[0, :, :8, 8:] = torch.tensor([90.0, 110.0]).repeat(32).view(8, 8)  # half as much as the next
+    pixels[0, :, 8:, 8:] = torch.tensor([80.0, 120.0]).repeat(32).view(8, 8)
+    shows = contrast(pixels, 8)
+    torch.testing.assert_close(shows[0], torch.tensor([1e-6, 0.5, 1e-6, 1.0]))
+    torch.testing.assert_close(shows[1], torch.full((4,), 1e-6))  # nothing is to be seen anywhere
+
+
+def test_an_empty_patch_names_nothing_whatever_its_score(model: VisionModel) -> None:
+    pixels = torch.full((1, 3, SMALL.img_size, SMALL.img_size), 200.0)
+    pixels[:, :, : SMALL.patch, : SMALL.patch] = torch.rand(SMALL.patch, SMALL.patch) * 255
+    with torch.no_grad():
+        model.vision.head.bias.fill_(5.0)
+        sure = model.vision.named(pixels, model.vision(pixels)).sigmoid()[0]
+    assert sure[0].mean() > 0.5 and sure[1:].max() < 0.1
+
+
+def test_with_a_window_a_patch_knows_its_neighbors_only() -> None:
+    pixels, *_ = batch(1)
+    changed = pixels.clone()
+    changed[:, :, -SMALL.patch :, -SMALL.patch :] = 255 - changed[:, :, -SMALL.patch :, -SMALL.patch :]
+    moved = {}
+    for window in (1, 0):
+        torch.manual_seed(0)
+        vision = VisionModel(SMALL.model_copy(update={"attention_window": window, "n_layers": 1})).vision.eval()
+        with torch.no_grad():
+            moved[window] = (vision(pixels) - vision(changed)).abs().amax(-1)[0] > 0
+    grid = moved[1].view(4, 4)  # one block, and the stem reaches one patch as well
+    assert bool(grid[2:, 2:].all()) and not bool(grid[0].any()) and not bool(grid[:, 0].any())
+    assert bool(moved[0].all())
 
 
 def test_padding_behind_a_caption_changes_nothing(model: VisionModel) -> None:
@@ -111,7 +148,7 @@ def test_attention_maps_are_shares_and_those_that_the_blocks_use(model: VisionMo
     normed = block.attention_norm(model.vision.embed(pixels))
     values = block.attention.value(normed).unflatten(-1, (2, 8)).transpose(1, 2)
     by_hand = block.attention.output((maps[:, 0] @ values).transpose(1, 2).flatten(2))
-    torch.testing.assert_close(by_hand, block.attention(normed), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(by_hand, block.attention(normed, bias=model.vision.near), rtol=1e-4, atol=1e-5)
 
 
 def test_the_scale_is_bounded_and_may_be_fixed() -> None:
@@ -126,7 +163,7 @@ def test_the_right_caption_is_likelier_after_a_few_steps_and_a_shuffled_one_is_n
     model = VisionModel(SMALL)
     pixels, ids, real = batch(5)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(60):
+    for _ in range(90):
         optimizer.zero_grad()
         model.loss(pixels, ids, real).backward()
         optimizer.step()
@@ -147,3 +184,26 @@ def test_pictures_of_other_sizes_are_scaled_and_long_captions_cut(model: VisionM
     found = looker.choose(torch.zeros(3, 32, 32), ["a", "bb", "ccc"])
     assert sum(chance for _, chance in found) == pytest.approx(1, abs=1e-5)
     assert [chance for _, chance in found] == sorted((chance for _, chance in found), reverse=True)
+
+
+def test_the_shipped_model_names_shapes_where_they_are() -> None:
+    looker = load_looker(shipped("vision"))
+    vision, side = looker.model.vision, looker.model.vision.grid
+    right, asked = 0, 0
+    for record in (scene(3, number) for number in range(400)):
+        shapes = [thing.shape for thing in record.objects]
+        if record.kind != "row":
+            continue
+        pixels = torch.from_numpy(np.array(draw(record, 64))).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            named = vision.named(pixels, vision(pixels))[0]  # (N, V)
+        for thing in record.objects:
+            if shapes.count(thing.shape) > 1:
+                continue
+            best = int(named[:, looker.tokenizer.encode(f"a {thing.shape}")[1]].argmax())
+            x, y = (best % side + 0.5) / side, (best // side + 0.5) / side
+            away = [math.hypot(0.5 + (o.x - 0.5) * FIELD - x, o.y * FIELD - y) for o in record.objects]
+            right += record.objects[away.index(min(away))] is thing
+            asked += 1
+    assert asked > 40
+    assert right / asked > 0.95  # by chance a third

@@ -47,7 +47,8 @@ AGREEMENTS: tuple[tuple[str, str, dict[str, str]], ...] = (
         "vision",
         "omni_sft",
         _same("img_size", "patch")
-        | {"d_model": "vision_d_model", "n_layers": "vision_layers", "n_heads": "vision_heads", "d_ff": "vision_d_ff"},
+        | {"d_model": "vision_d_model", "n_layers": "vision_layers", "n_heads": "vision_heads", "d_ff": "vision_d_ff"}
+        | {"attention_window": "vision_window"},
     ),
     ("talker", "vocoder", _same(*MEL)),
 )

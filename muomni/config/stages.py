@@ -298,6 +298,14 @@ class VisionConfig(PictureConfig):
     n_layers: int = setting(4, "Transformer blocks.", low=1, high=64, unit="layers", step=1)
     n_heads: int = setting(2, "Attention heads.", low=1, high=64, step=1)
     d_ff: int = setting(512, "Width inside the feed-forward layer.", low=8, high=16_384, scale="log")
+    attention_window: int = setting(
+        1,
+        "In each block a patch looks at those up to this many rows and columns away; 0: at all.",
+        low=0,
+        high=64,
+        step=1,
+        unit="patches",
+    )
     embed_dim: int = setting(128, "Width of the space that pictures and captions share.", low=8, high=4096, scale="log")
     vocab_size: int = setting(
         32000, "Pieces in the Thinker's tokenizer.", low=266, high=262_144, unit="pieces", scale="log"
@@ -419,6 +427,14 @@ class OmniSFTConfig(DecoderConfig, MelConfig):
     vision_layers: int = setting(4, "Blocks of the vision encoder.", low=1, high=64, unit="layers", step=1)
     vision_heads: int = setting(2, "Heads of the vision encoder.", low=1, high=64, step=1)
     vision_d_ff: int = setting(512, "Feed-forward width of the vision encoder.", low=8, high=16_384, scale="log")
+    vision_window: int = setting(
+        1,
+        "In each block of it a patch looks at those up to this many rows and columns away; 0: at all.",
+        low=0,
+        high=64,
+        step=1,
+        unit="patches",
+    )
     train_thinker: bool = setting(True, "Train the Thinker, or only the projectors.")
     train_audio: bool = setting(False, "Train the audio encoder as well.")
     train_vision: bool = setting(False, "Train the vision encoder as well.")
@@ -432,7 +448,7 @@ class OmniSFTConfig(DecoderConfig, MelConfig):
     )
     thinker: str = setting(
         "checkpoints/thinker_tiny",
-        "Run of stage A that it starts from; without one, the shipped weights.",
+        "Run of stage A that it starts from, or of this stage, to go on with; without one, the shipped weights.",
         group="data",
     )
     audio_enc: str = setting(

@@ -202,7 +202,7 @@ class TrainedOmni:
     @torch.inference_mode()
     def _rows(self, row: Row, media: Sequence[torch.Tensor]) -> Rows:
         both = list(zip(row.media, media, strict=True))
-        pictures = [self.model.vision(pixels[None])[0] for each, pixels in both if each.kind == "picture"]
+        pictures = [pixels for each, pixels in both if each.kind == "picture"]
         sounds = [states for each, states in both if each.kind == "sound"]
         places = {
             kind: [

@@ -7,7 +7,8 @@
 As in LLaVA (Liu et al. 2023), a two-layer projector turns every patch and every 80 ms of sound into one vector as wide
 as a word's. To it comes the mean embedding of the pieces that stage B's CTC head hears there, or that stage C's head
 sees there: all stages share one vocabulary, so most of the bridge is built already. Positions follow the spirit of
-TMRoPE (Qwen2.5-Omni, 2025) in one dimension, see `muomni.data.chat`.
+TMRoPE (Qwen2.5-Omni, 2025) in one dimension, see `muomni.data.chat`; the two of a picture are learned vectors, of a
+patch's row and of its column.
 B, T, C, V: rows, tokens, width, pieces; N, P: pictures, patches; M: frames of all sounds together.
 """
 
@@ -34,7 +35,7 @@ class Rows(NamedTuple):
     positions: torch.Tensor  # (B, T), for the rotary angles
     documents: torch.Tensor  # (B, T), see `nn.attention.document_bias`
     trunks: torch.Tensor  # (B, T)
-    pictures: torch.Tensor  # (N, 3, H, W) bytes, or features (N, P, width) of a frozen encoder
+    pictures: torch.Tensor  # (N, 3, H, W), 0 to 255
     picture_places: torch.Tensor  # (N P,), of all B T tokens
     sounds: torch.Tensor  # log-mels (S, n_mels, T'), or features (M, width) of a frozen encoder
     sound_lengths: torch.Tensor  # (S,), frames of each
@@ -72,14 +73,21 @@ class OmniModel(nn.Module):
             config.vision_heads,
             config.vision_d_ff,
             n_words=config.vocab_size,
+            window=config.vision_window,
         )
         initialise(self.vision)
         self.audio_projector = Projector(config.audio_d_model, config.d_model)
         self.vision_projector = Projector(config.vision_d_model, config.d_model)
+        size = 2 * config.d_model**-0.5  # of an embedding's numbers, see `initialise`
         for projector in (self.audio_projector, self.vision_projector):
             initialise(projector)
             with torch.no_grad():
-                projector.out.weight *= 2 * config.d_model**-0.5  # as long as an embedding, see `initialise`
+                projector.out.weight *= size
+        self.whole_projector = Projector(config.vision_d_model, config.d_model)
+        initialise(self.whole_projector)
+        nn.init.zeros_(self.whole_projector.out.weight)  # it begins as silence
+        self.row_places = nn.Parameter(torch.randn(self.vision.grid, config.d_model) * size)
+        self.column_places = nn.Parameter(torch.randn(self.vision.grid, config.d_model) * size)
         for part, trains in (
             (self.thinker, config.train_thinker),
             (self.audio, config.train_audio),
@@ -92,14 +100,26 @@ class OmniModel(nn.Module):
         x = self.thinker.embedding(rows.ids)
         flat = x.flatten(0, 1)
         if rows.picture_places.numel():
-            seen = self.vision(rows.pictures) if rows.pictures.dim() == 4 else rows.pictures
-            seen = self.words_seen(seen.to(x.dtype)) + self.vision_projector(seen.to(x.dtype))
+            seen, whole = self.see(rows.pictures)
             flat = flat.index_copy(0, rows.picture_places, seen.flatten(0, 1).to(x.dtype))
+            marks = rows.picture_places.view(len(whole), -1)[:, 0] - 1  # the token before each picture
+            flat = flat.index_add(0, marks, whole.to(x.dtype))
         if rows.sound_places.numel():
             heard = self.hear(rows.sounds, rows.sound_lengths) if rows.sounds.dim() == 3 else rows.sounds
             heard = self.words_heard(heard.to(x.dtype)) + self.audio_projector(heard.to(x.dtype))
             flat = flat.index_copy(0, rows.sound_places, heard.to(x.dtype))
         return flat.view_as(x)
+
+    def see(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pictures (N, 3, H, W), 0 to 255, as the Thinker reads them: patch by patch (N, P, C), and as a whole (N, C).
+
+        The whole is the mean of the patch tokens, which stage C compares with whole captions. It is added to the mark
+        that stands before a picture.
+        """
+        patches = self.vision(pixels)
+        places = (self.row_places[:, None] + self.column_places).flatten(0, 1)
+        seen = self.words_seen(pixels, patches) + self.vision_projector(patches) + places
+        return seen, self.whole_projector(patches.mean(1))
 
     def words_heard(self, states: torch.Tensor) -> torch.Tensor:
         """States (M, width) as the words that CTC hears in them (M, C): the pieces' embeddings, as likely as each is.
@@ -110,13 +130,12 @@ class OmniModel(nn.Module):
         likely = self.audio.head(states).float().softmax(-1)[:, : self.audio.blank]
         return likely.to(states.dtype) @ self.thinker.embedding.weight.to(states.dtype)
 
-    def words_seen(self, patches: torch.Tensor) -> torch.Tensor:
-        """Patch tokens (N, P, width) as the words that stage C's head sees in them (N, P, C), as `words_heard`.
+    def words_seen(self, pixels: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+        """Pixels' patch tokens (N, P, width) as the words that stage C's head sees in them (N, P, C), as `words_heard`.
 
         What all patches of a picture show alike tells nothing about any of them, and is taken away.
         """
-        assert self.vision.head is not None
-        likely = self.vision.head(patches).float().sigmoid()
+        likely = self.vision.named(pixels, patches).sigmoid()
         likely = likely - likely.mean(1, keepdim=True)
         return likely.to(patches.dtype) @ self.thinker.embedding.weight.to(patches.dtype)
 

@@ -9,7 +9,8 @@ where is another question, for a token knows of more than its own patch.
 
 So that it is answered too, every patch also names the pieces of the caption that it shows (`VisionModel.word_loss`),
 and nobody says which patch shows which: a picture has a word where one of its patches has it (multiple-instance
-learning, Dietterich et al. 1997; for captions, Fang et al. 2015). Stage E reads pictures by these words.
+learning, Dietterich et al. 1997; for captions, Fang et al. 2015). Stage E reads pictures by these words. So that a word
+stands where its thing is, patches look at their neighbors only, and where little is to be seen little is named.
 B, N, C, E, V: batch, patches, width, width of the shared space, pieces of the vocabulary.
 """
 
@@ -24,7 +25,7 @@ from torch.nn import functional as F
 
 from muomni.config import VisionConfig
 from muomni.models.thinker import Thinker
-from muomni.nn.attention import padding_bias
+from muomni.nn.attention import padding_bias, window_bias
 from muomni.nn.block import Block, initialise
 from muomni.nn.norm import RMSNorm, product_dtype
 from muomni.nn.rotary import rotation
@@ -47,6 +48,19 @@ class ViTSettings(Protocol):
     def dropout(self) -> float: ...
     @property
     def use_flash(self) -> bool: ...
+
+
+def contrast(pixels: torch.Tensor, patch: int) -> torch.Tensor:
+    """How much there is to see in each patch of pictures (B, 3, H, W): (B, N), 1 where it is most.
+
+    The standard deviation of a patch's pixels, as a share of the picture's largest; a millionth at least.
+    """
+    side = pixels.shape[-1] // patch
+    tiles = (
+        pixels.float().unflatten(3, (side, patch)).unflatten(2, (side, patch))
+    )  # (B, 3, rows, patch, columns, patch)
+    shows = tiles.var((3, 5)).mean(1).sqrt().flatten(1)
+    return (shows / shows.amax(1, keepdim=True).clamp(min=1)).clamp(min=1e-6)
 
 
 class Stem(nn.Module):
@@ -81,10 +95,20 @@ class ViT(nn.Module):
         settings: img_size and patch (pixels), dropout, use_flash.
         d_model, n_layers, n_heads, d_ff: width C, blocks, heads, inner width.
         n_words: pieces that a head names in patches; 0: no head.
+        window: in each block a patch looks at those up to so many rows and columns away; 0: at all.
     """
 
+    near: torch.Tensor | None
+
     def __init__(
-        self, settings: ViTSettings, d_model: int, n_layers: int, n_heads: int, d_ff: int, n_words: int = 0
+        self,
+        settings: ViTSettings,
+        d_model: int,
+        n_layers: int,
+        n_heads: int,
+        d_ff: int,
+        n_words: int = 0,
+        window: int = 0,
     ) -> None:
         super().__init__()
         self.img_size, self.patch = settings.img_size, settings.patch
@@ -98,6 +122,7 @@ class ViT(nn.Module):
         self.norm = RMSNorm(d_model)
         self.head = nn.Linear(d_model, n_words) if n_words else None
         self.dropout = nn.Dropout(settings.dropout)
+        self.register_buffer("near", window_bias(self.grid, window) if window else None, persistent=False)
 
     def embed(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels to the tokens (B, N, C) that the first block reads."""
@@ -106,9 +131,21 @@ class ViT(nn.Module):
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """Pixels (B, 3, H, W), 0 to 255, to patch tokens (B, N, C)."""
         x = self.embed(pixels)
+        near = None if self.near is None else self.near.to(product_dtype(x))
         for block in self.blocks:
-            x = block(x)
+            x = block(x, bias=near)
         return self.norm(x)
+
+    def named(self, pixels: torch.Tensor, patches: torch.Tensor, pieces: torch.Tensor | None = None) -> torch.Tensor:
+        """Scores of the vocabulary's pieces, or of some, in each of the patch tokens (B, N, C) of pixels: (B, N, V).
+
+        The sigmoid of a score is how sure the patch is to show the piece. The logarithm of the patch's `contrast` is
+        added to it: what shows little names little.
+        """
+        assert self.head is not None
+        weight, bias = self.head.weight, self.head.bias
+        scores = F.linear(patches, weight, bias) if pieces is None else F.linear(patches, weight[pieces], bias[pieces])
+        return scores.float() + contrast(pixels, self.patch).log()[..., None]
 
     @torch.no_grad()
     def attention_maps(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -116,8 +153,8 @@ class ViT(nn.Module):
         x, maps = self.embed(pixels), []
         for block in self.blocks:
             assert isinstance(block, Block)
-            maps.append(block.attention.weights(block.attention_norm(x)))
-            x = block(x)
+            maps.append(block.attention.weights(block.attention_norm(x), self.near))
+            x = block(x, bias=self.near)
         return torch.stack(maps, 1)
 
 
@@ -179,7 +216,13 @@ class VisionModel(nn.Module):
         super().__init__()
         self.config = config
         self.vision = ViT(
-            config, config.d_model, config.n_layers, config.n_heads, config.d_ff, n_words=config.vocab_size
+            config,
+            config.d_model,
+            config.n_layers,
+            config.n_heads,
+            config.d_ff,
+            n_words=config.vocab_size,
+            window=config.attention_window,
         )
         self.text: nn.Module
         self.text = TextTower(config) if thinker is None else FrozenThinker(thinker)
@@ -216,25 +259,27 @@ class VisionModel(nn.Module):
         tokens = self.vision(pixels)
         loss = self.contrast(self.whole(tokens), ids, real)
         weight = self.config.word_weight
-        return loss + weight * self.word_loss(tokens, ids, real) if weight else loss
+        return loss + weight * self.word_loss(pixels, tokens, ids, real) if weight else loss
 
-    def word_loss(self, tokens: torch.Tensor, ids: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    def word_loss(
+        self, pixels: torch.Tensor, tokens: torch.Tensor, ids: torch.Tensor, real: torch.Tensor
+    ) -> torch.Tensor:
         """Nats a picture to say, of every piece that stands in a caption of the batch, whether it stands in its own.
 
         A picture's score of a piece is that of its patches: the logarithm of the mean of their exponentials, which a
-        single patch can lift.
+        single patch can lift. The mean is weighted by how much each patch shows, and patches see what is near: else
+        names are written wherever a picture is empty (as in the registers of Darcet et al. 2024), not where things are.
 
         Args:
-            tokens: patch tokens (B, N, C).
+            pixels: (B, 3, H, W).
+            tokens: their patch tokens (B, N, C).
             ids: captions' pieces (B, L); real (B, L).
         """
-        head = self.vision.head
-        assert head is not None
         asked, column = ids.unique(return_inverse=True)
         stands = torch.zeros(len(ids), len(asked), device=ids.device)
         stands.scatter_reduce_(1, column, real.float(), "amax")
-        scores = F.linear(tokens, head.weight[asked], head.bias[asked]).float()  # (B, N, pieces asked about)
-        score = scores.logsumexp(1) - math.log(scores.shape[1])
+        named = self.vision.named(pixels, tokens, asked)  # (B, N, pieces asked about)
+        score = named.logsumexp(1) - contrast(pixels, self.config.patch).sum(1, keepdim=True).log()
         return F.binary_cross_entropy_with_logits(score, stands, reduction="sum") / len(ids)
 
     def contrast(self, pictures: torch.Tensor, ids: torch.Tensor, real: torch.Tensor) -> torch.Tensor:

@@ -131,6 +131,17 @@ def padding_bias(real: torch.Tensor) -> torch.Tensor:
     return bias[:, None, None, :]
 
 
+def window_bias(side: int, window: int) -> torch.Tensor:
+    """Scores' bias (1, 1, N, N) that hides from a patch those more than `window` rows or columns away.
+
+    For the N = side x side patches of a picture, row by row: neighborhood attention (Hassani et al. 2023).
+    """
+    at = torch.arange(side)
+    far = (at[:, None] - at).abs() > window  # (side, side)
+    hidden = far[:, None, :, None] | far[None, :, None, :]  # rows and columns of both patches
+    return torch.zeros(1, 1, side**2, side**2).masked_fill(hidden.reshape(1, 1, side**2, side**2), MASKED)
+
+
 def document_bias(documents: torch.Tensor, trunks: torch.Tensor | None = None) -> torch.Tensor:
     """Scores' bias (B, 1, T, T) that hides from a token those of other documents; `documents` (B, T) numbers them.
 
@@ -218,11 +229,12 @@ class Attention(nn.Module):
         return self.output(mixed.transpose(1, 2).flatten(2))
 
     @torch.no_grad()
-    def weights(self, x: torch.Tensor) -> torch.Tensor:
-        """For pictures of it: how much each of the T tokens looks at each, (B, H, T, T), without mask or positions."""
+    def weights(self, x: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
+        """For pictures of it: how much each of the T tokens looks at each, (B, H, T, T), without positions."""
         q, k = self._heads(self.query(x)), self._heads(self.key(x))
         k = k.repeat_interleave(q.shape[1] // k.shape[1], 1)
-        return (q @ k.transpose(2, 3) * self.head_dim**-0.5).float().softmax(-1)
+        scores = q @ k.transpose(2, 3) * self.head_dim**-0.5
+        return (scores if bias is None else scores + bias).float().softmax(-1)
 
     def _heads(self, y: torch.Tensor) -> torch.Tensor:
         """(B, T, H D) -> (B, H, T, D)"""

@@ -170,8 +170,9 @@ def omni_parts(config: OmniSFTConfig) -> Parts:
     return decoder_parts(config) | {
         "projectors": sum(
             width * config.d_model + config.d_model * config.d_model
-            for width in (config.audio_d_model, config.vision_d_model)
+            for width in (config.audio_d_model, config.vision_d_model, config.vision_d_model)  # patches, and the whole
         ),
+        "places in a picture": 2 * (config.img_size // config.patch) * config.d_model,
         "audio encoder": audio,
         "vision encoder": sum(vision.values()),
     }

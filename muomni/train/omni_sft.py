@@ -1,7 +1,7 @@
 """Stage E: the Thinker learns to answer about what it reads, sees and hears. Loss on answers only.
 
-The model begins as the newest Thinker, audio encoder and vision encoder; only the projectors are new. Frozen
-encoders run without gradients, all pictures of a batch at once and all sounds at once: a small part of a step.
+The model begins as the newest Thinker, audio encoder and vision encoder; only the projectors and places are new.
+Frozen encoders run without gradients, all pictures of a batch at once and all sounds at once: a small part of a step.
 """
 
 from __future__ import annotations
@@ -14,52 +14,70 @@ from muomni.config import OmniSFTConfig
 from muomni.data.packed import token_stream
 from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError
-from muomni.infer.load import load_listener, load_looker, load_thinker, trained_or_shipped
-from muomni.models.checkpoint import fill
-from muomni.models.omni import OmniModel, audio_config
+from muomni.infer.load import checkpoint_folder, load_listener, load_looker, load_omni, load_thinker, trained_or_shipped
+from muomni.models.checkpoint import fill, read_model
+from muomni.models.omni import OmniModel
 from muomni.nn.loss import IGNORED
 from muomni.plan.schedule import training_examples
 from muomni.train.objective import Loss, Objective, Sample, Turn
 from muomni.train.omni_data import TASKS, Batch, Conversations, conversations
 
+AGREE = "Make the configs agree (`muomni doctor` names the settings), or name another run."
 FEW_ROWS = 400
 """Rows that validate, at most."""
 
 
 def beginning(config: OmniSFTConfig, tokenizer: Tokenizer) -> tuple[OmniModel, list[Path]]:
-    """The model with the weights of stages A, B and C, and the folders that they are from.
+    """The model with the weights of stages A, B and C, or of an earlier omni run, and the folders that they are from.
 
     Raises:
         UserError: a stage has neither a run nor shipped weights, or is of another shape than the config says.
     """
     model = OmniModel(config)
-    thinker = load_thinker(trained_or_shipped(config.thinker, "thinker"))
+    begun = trained_or_shipped(config.thinker, "thinker")
+    if isinstance(read_model(checkpoint_folder(begun))[0], OmniSFTConfig):
+        omni = load_omni(begun)
+        same_tokenizer(omni.tokenizer, tokenizer, config, omni.folder)
+        fill(model, omni.model.state_dict(), omni.folder, AGREE)
+        return model, [omni.folder]
+    thinker = load_thinker(begun)
     listener = load_listener(trained_or_shipped(config.audio_enc, "audio_enc"))
     looker = load_looker(trained_or_shipped(config.vision, "vision"))
-    if thinker.tokenizer.fingerprint != tokenizer.fingerprint:
-        raise UserError(
-            f"is another tokenizer than that of the Thinker in {thinker.folder}",
-            file=config.tokenizer,
-            fix="Train stage A with it, or use the Thinker's own tokenizer.model.",
-        )
+    same_tokenizer(thinker.tokenizer, tokenizer, config, thinker.folder)
     parts = (
         (model.thinker, thinker.model.state_dict(), thinker.folder),
         (model.audio, listener.model.state_dict(), listener.folder),
         (model.vision, looker.model.vision.state_dict(), looker.folder),
     )
     for part, weights, folder in parts:
-        fill(part, weights, folder, "Make the configs agree (`muomni doctor` names the settings), or name another run.")
+        fill(part, weights, folder, AGREE)
+    sound = ("sample_rate", "n_mels", "n_fft", "hop_length", "downsample")
     alike = (
-        (listener.model.config, audio_config(config), ("sample_rate", "n_mels", "n_fft", "hop_length", "downsample")),
-        (thinker.model.config, config, ("rope_theta",)),
+        (listener.model.config, {name: name for name in sound}),
+        (looker.model.config, {"attention_window": "vision_window"}),
+        (thinker.model.config, {"rope_theta": "rope_theta"}),
     )
-    for theirs, ours, names in alike:  # what no weight's shape shows
-        for name in names:
-            if getattr(theirs, name) != getattr(ours, name):
-                problem = f"is {getattr(ours, name)}, but {getattr(theirs, name)} in the run of {theirs.stage_name}"
-                raise UserError(problem, field=name, fix="Make the configs agree, or name another run.")
+    for theirs, names in alike:  # what no weight's shape shows
+        for name, ours in names.items():
+            if getattr(theirs, name) != getattr(config, ours):
+                problem = f"is {getattr(config, ours)}, but {getattr(theirs, name)} in the run of {theirs.stage_name}"
+                raise UserError(problem, field=ours, fix="Make the configs agree, or name another run.")
     begin_control_tokens(model, tokenizer)
     return model, [folder for _, _, folder in parts]
+
+
+def same_tokenizer(theirs: Tokenizer, ours: Tokenizer, config: OmniSFTConfig, folder: Path) -> None:
+    """Nothing, where a run that this one begins with reads the same pieces.
+
+    Raises:
+        UserError: its tokenizer is another than the config's.
+    """
+    if theirs.fingerprint != ours.fingerprint:
+        raise UserError(
+            f"is another tokenizer than that of the Thinker in {folder}",
+            file=config.tokenizer,
+            fix="Train stage A with it, or use the Thinker's own tokenizer.model.",
+        )
 
 
 @torch.no_grad()
