@@ -157,6 +157,7 @@ for _field in (
     "ocr_csv",
     "thinker",
     "audio_enc",
+    "aligner",
     "vision",
 ):
     _names_a_file(_field)
