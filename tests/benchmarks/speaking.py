@@ -25,6 +25,7 @@ from muomni.evaluate.omni_sft import asked_aloud, right_answers
 from muomni.evaluate.pictures import record_of
 from muomni.infer.load import load_omni, load_talker, shipped
 from muomni.infer.speak import TrainedTalker
+from muomni.infer.vocode import GriffinLim
 from muomni.nn.quantizer import bitrate, usage
 from tests.recogniser import transcribe, word_errors, words_of
 
@@ -79,7 +80,6 @@ def main() -> None:
     log_mel = LogMel(config)
     mels = [log_mel(sound).T for sound in true]
     codes = [codec.encode(mel[None])[0] for mel in mels]
-    copies = [talker.vocoder(codec.decode(own[None])[0]) for own in codes]
     began = time.perf_counter()
     said_mels = [talker.mel(text) for text in texts]
     talking = time.perf_counter() - began
@@ -89,12 +89,13 @@ def main() -> None:
     table = Table(
         "sound",
         "words wrong",
-        title=f"{len(some)} sentences of {options.table.name}; heard through {talker.voiced_by}",
+        title=f"{len(some)} sentences of {options.table.name}; the vocoder is {talker.voiced_by}",
     )
     table.add_row("the synthesizer's own", heard(true, texts))
-    table.add_row("its mel, the vocoder", heard([talker.vocoder(mel) for mel in mels], texts))
-    table.add_row("through the codec, the vocoder", heard(copies, texts))
-    table.add_row("the Talker, the vocoder", heard(said, texts))
+    copied = [codec.decode(own[None])[0] for own in codes]
+    for vocoder, how in ((talker.vocoder, "the vocoder"), (GriffinLim(config), "Griffin-Lim")):
+        for name, some_mels in (("its mel", mels), ("through the codec", copied), ("the Talker", said_mels)):
+            table.add_row(f"{name}, {how}", heard([vocoder(mel) for mel in some_mels], texts))
     Console().print(table)
     more = [
         codec.encode(log_mel(read_sound(examples[i].path, config.sample_rate)).T[None])[0] for i in range(len(examples))
