@@ -64,8 +64,12 @@ def _decoder(expected: Expected) -> Decoder:
 
 
 def transcribe(samples: np.ndarray, expected: Expected = "sentences") -> list[str]:
-    """The words heard in sound `(T,)` at 16 kHz; `expected` tells what the listener thinks is likely."""
+    """The words heard in sound `(T,)` at 16 kHz; `expected` tells what the listener thinks is likely.
+
+    Each sound is heard by fresh ears: the decoder's running means would let what was heard before decide about a word.
+    """
     decoder = _decoder(expected)
+    decoder.reinit_feat()
     decoder.start_utt()
     decoder.process_raw(_pcm(samples), full_utt=True)
     decoder.end_utt()

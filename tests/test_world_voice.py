@@ -35,6 +35,16 @@ def test_the_same_text_speaker_and_seed_give_the_same_samples() -> None:
     assert not np.array_equal(say(SENTENCE).samples, say(SENTENCE, seed=1).samples)
 
 
+def test_what_the_independent_ears_heard_before_changes_nothing() -> None:
+    recogniser = pytest.importorskip("tests.recogniser", reason="needs pocketsphinx, of the test extra")
+    texts = ("no.", "zero.", "three.", "medium.", "on.", "one.", "black.", "small.", "big.", "four.")
+    sounds = [say(text).samples for text in texts]
+    after = [recogniser.transcribe(sound, "answers") for sound in sounds]
+    for level in (0.02, 1.0):
+        recogniser.transcribe(level * np.sin(np.arange(SAMPLE_RATE) * 0.3, dtype=np.float32), "answers")
+        assert [recogniser.transcribe(sound, "answers") for sound in reversed(sounds)] == after[::-1]
+
+
 def test_sound_is_mono_of_16_kilohertz_and_never_clips() -> None:
     spoken = say(SENTENCE)
     assert spoken.samples.dtype == np.float32 and spoken.samples.ndim == 1
