@@ -10,12 +10,12 @@ from pathlib import Path
 
 import torch
 
-from muomni.config import OmniSFTConfig
+from muomni.config import OmniSFTConfig, read_config
 from muomni.data.packed import token_stream
 from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError
 from muomni.infer.load import checkpoint_folder, load_listener, load_looker, load_omni, load_thinker, trained_or_shipped
-from muomni.models.checkpoint import fill, read_model
+from muomni.models.checkpoint import CONFIG, fill
 from muomni.models.omni import OmniModel
 from muomni.nn.loss import IGNORED
 from muomni.plan.schedule import training_examples
@@ -35,7 +35,7 @@ def beginning(config: OmniSFTConfig, tokenizer: Tokenizer) -> tuple[OmniModel, l
     """
     model = OmniModel(config)
     begun = trained_or_shipped(config.thinker, "thinker")
-    if isinstance(read_model(checkpoint_folder(begun))[0], OmniSFTConfig):
+    if isinstance(read_config(checkpoint_folder(begun) / CONFIG).config, OmniSFTConfig):
         omni = load_omni(begun)
         same_tokenizer(omni.tokenizer, tokenizer, config, omni.folder)
         fill(model, omni.model.state_dict(), omni.folder, AGREE)
