@@ -1,4 +1,4 @@
-"""The chunked cross-entropy: PyTorch's numbers and gradients, without all logits at once."""
+"""The chunked cross-entropy and CTC: PyTorch's numbers and gradients, for less."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from muomni.nn.loss import CHUNK, linear_cross_entropy, token_losses
+from muomni.nn.loss import CHUNK, ctc_loss, linear_cross_entropy, token_losses
 
 
 def case(rows: int, vocab: int, width: int, seed: int = 0, scale: float = 1.0) -> tuple[torch.Tensor, ...]:
@@ -161,3 +161,29 @@ def test_it_never_holds_more_than_a_chunk_of_logits_even_without_data() -> None:
         linear_cross_entropy(hidden, weight, torch.zeros(rows, dtype=torch.long)).backward()
         assert hidden.grad is not None and weight.grad is not None
     assert largest.elements == CHUNK * vocab
+
+
+@settings(max_examples=40, deadline=None)
+@given(pieces=st.integers(1, 12), longest=st.integers(1, 5), scale=st.sampled_from([0.1, 3.0]), seed=st.integers(0, 99))
+def test_ctc_and_its_gradient_are_those_of_the_library(pieces: int, longest: int, scale: float, seed: int) -> None:
+    """Also where a piece comes twice or three times in a row, where examples are short, and behind their ends."""
+    torch.manual_seed(seed)
+    logits = (scale * torch.randn(4, 2 * longest + 1, pieces + 1)).requires_grad_()
+    targets, n_targets = torch.randint(0, pieces, (4, longest)), torch.randint(1, longest + 1, (4,))
+    n_frames = 2 * n_targets  # enough for any: a blank between two that are equal
+    ours = ctc_loss(logits, n_frames, targets, n_targets, pieces)
+    log_probs = logits.log_softmax(-1).transpose(0, 1)
+    theirs = F.ctc_loss(log_probs, targets, n_frames, n_targets, blank=pieces, reduction="sum")
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    slopes = (torch.autograd.grad(0.5 * each, logits)[0] for each in (ours, theirs))
+    torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-5)  # sums of up to 11 frames in fp32
+
+
+def test_what_lies_behind_an_example_changes_nothing_of_its_ctc() -> None:
+    logits, targets = torch.randn(1, 9, 6), torch.tensor([[1, 2, 4]])
+    n_frames, n_targets = torch.tensor([5]), torch.tensor([2])
+    loss = ctc_loss(logits, n_frames, targets, n_targets, 5)
+    changed, other = logits.clone(), targets.clone()
+    changed[:, 5:], other[:, 2:] = 9.0, 1
+    torch.testing.assert_close(ctc_loss(changed, n_frames, other, n_targets, 5), loss)
+    assert not torch.isclose(ctc_loss(logits, n_frames, torch.tensor([[1, 3, 4]]), n_targets, 5), loss)

@@ -51,3 +51,9 @@ def test_positions_may_be_fractions() -> None:
     half = rotary.at(torch.tensor([[2.5]]))
     assert isinstance(half, Rotation)
     torch.testing.assert_close(half.cos[..., 0].flatten(), torch.tensor([2.5]).cos())
+
+
+def test_the_gradient_of_a_turn_is_the_one_that_autograd_finds() -> None:
+    x = torch.randn(2, 3, 10, 16, dtype=torch.float64, requires_grad=True)
+    turn = rotation(torch.arange(10), 16, 10000.0).to(torch.float64)
+    assert torch.autograd.gradcheck(lambda x: rotate(x, turn), x)

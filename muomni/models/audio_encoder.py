@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from muomni.config import AudioEncConfig
 from muomni.data.mel import MelStatistics
 from muomni.nn.attention import padding_bias
 from muomni.nn.block import Block, initialise
 from muomni.nn.convolution import Downsample
+from muomni.nn.loss import ctc_loss
 from muomni.nn.norm import RMSNorm, product_dtype
 from muomni.nn.padding import real_places
 from muomni.nn.rotary import Rotation, rotation
@@ -76,8 +76,8 @@ class AudioEncoder(nn.Module):
 
     def normalize(self, mel: torch.Tensor, n_frames: torch.Tensor) -> torch.Tensor:
         """Log-mels (B, n_mels, T) with mean 0 and deviation 1 over the training set, and 0 behind their ends."""
-        normal = (mel - self.mel_mean) / self.mel_deviation
-        return normal * real_places(n_frames, mel.shape[2])[:, None]
+        scale = real_places(n_frames, mel.shape[2])[:, None] / self.mel_deviation  # (B, 1, T)
+        return torch.addcmul(-self.mel_mean * scale, mel, scale)  # in one pass
 
     def encode(self, x: torch.Tensor, n_frames: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """
@@ -115,6 +115,4 @@ class AudioEncoder(nn.Module):
             n_states, n_targets: (B,), how many of each are real.
             targets: (B, L), pieces; what lies behind an example's end is ignored.
         """
-        log_probs = logits.float().log_softmax(-1).transpose(0, 1)  # (T', B, V + 1)
-        nats = F.ctc_loss(log_probs, targets, n_states, n_targets, blank=self.blank, reduction="sum")
-        return nats / n_targets.sum().clamp(min=1)
+        return ctc_loss(logits, n_states, targets, n_targets, self.blank) / n_targets.sum().clamp(min=1)

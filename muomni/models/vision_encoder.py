@@ -56,10 +56,9 @@ def contrast(pixels: torch.Tensor, patch: int) -> torch.Tensor:
     The standard deviation of a patch's pixels, as a share of the picture's largest; a millionth at least.
     """
     side = pixels.shape[-1] // patch
-    tiles = (
-        pixels.float().unflatten(3, (side, patch)).unflatten(2, (side, patch))
-    )  # (B, 3, rows, patch, columns, patch)
-    shows = tiles.var((3, 5)).mean(1).sqrt().flatten(1)
+    tiles = pixels.unflatten(3, (side, patch)).unflatten(2, (side, patch)).transpose(3, 4).flatten(4).float()
+    around = tiles - tiles.mean(4, keepdim=True)  # (B, 3, rows, columns, patch²); four times as fast as `var`
+    shows = (around.square().sum(4) / (patch**2 - 1)).mean(1).sqrt().flatten(1)
     return (shows / shows.amax(1, keepdim=True).clamp(min=1)).clamp(min=1e-6)
 
 
@@ -136,16 +135,14 @@ class ViT(nn.Module):
             x = block(x, bias=near)
         return self.norm(x)
 
-    def named(self, pixels: torch.Tensor, patches: torch.Tensor, pieces: torch.Tensor | None = None) -> torch.Tensor:
-        """Scores of the vocabulary's pieces, or of some, in each of the patch tokens (B, N, C) of pixels: (B, N, V).
+    def named(self, pixels: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
+        """Scores of the vocabulary's pieces in each of the patch tokens (B, N, C) of pixels: (B, N, V).
 
         The sigmoid of a score is how sure the patch is to show the piece. The logarithm of the patch's `contrast` is
         added to it: what shows little names little.
         """
         assert self.head is not None
-        weight, bias = self.head.weight, self.head.bias
-        scores = F.linear(patches, weight, bias) if pieces is None else F.linear(patches, weight[pieces], bias[pieces])
-        return scores.float() + contrast(pixels, self.patch).log()[..., None]
+        return self.head(patches).float() + contrast(pixels, self.patch).log()[..., None]
 
     @torch.no_grad()
     def attention_maps(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -278,8 +275,10 @@ class VisionModel(nn.Module):
         asked, column = ids.unique(return_inverse=True)
         stands = torch.zeros(len(ids), len(asked), device=ids.device)
         stands.scatter_reduce_(1, column, real.float(), "amax")
-        named = self.vision.named(pixels, tokens, asked)  # (B, N, pieces asked about)
-        score = named.logsumexp(1) - contrast(pixels, self.config.patch).sum(1, keepdim=True).log()
+        assert self.vision.head is not None
+        shows = contrast(pixels, self.config.patch)  # (B, N)
+        named = F.linear(tokens, self.vision.head.weight[asked], self.vision.head.bias[asked]).float()  # (B, N, asked)
+        score = (named + shows.log()[..., None]).logsumexp(1) - shows.sum(1, keepdim=True).log()
         return F.binary_cross_entropy_with_logits(score, stands, reduction="sum") / len(ids)
 
     def contrast(self, pictures: torch.Tensor, ids: torch.Tensor, real: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,6 @@
-"""Cross-entropy of the next token without holding all logits: N tokens, V words, C channels.
+"""Losses that cost less than their formulas: cross-entropy without all logits, and CTC by the columns it looks at.
+
+Cross-entropy of the next token: N tokens, V words, C channels.
 
 With a vocabulary of 32,000 words, the N x V logits are far larger than anything else in a small model. Here `CHUNK`
 rows at a time are computed, judged and forgotten. Their gradient must be computed in the same moment, so the forward
@@ -139,3 +141,56 @@ def _judge(scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if exact is not some:
             some.copy_(exact)
     return torch.cat(losses)
+
+
+def ctc_loss(
+    logits: torch.Tensor, n_frames: torch.Tensor, targets: torch.Tensor, n_targets: torch.Tensor, blank: int
+) -> torch.Tensor:
+    """The sum of all examples' CTC costs (Graves et al. 2006), in nats: what `F.ctc_loss` computes.
+
+    Of the V + 1 columns of logits it looks at those of an example's own pieces and of the blank alone, and so do all
+    steps here but the softmax. B, T, L: examples, frames, pieces.
+
+    Args:
+        logits: (B, T, V + 1).
+        n_frames, n_targets: (B,), how many of each are real.
+        targets: (B, L), pieces; what lies behind an example's end is ignored.
+
+    Returns:
+        A scalar, fp32.
+    """
+    nats: torch.Tensor = _CTC.apply(logits, n_frames, targets, n_targets, blank)
+    return nats
+
+
+class _CTC(torch.autograd.Function):
+    """dlogits = softmax(logits) - posterior, the probability that a frame says a column, given the targets."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: torch.Tensor,
+        n_frames: torch.Tensor,
+        targets: torch.Tensor,
+        n_targets: torch.Tensor,
+        blank: int,
+    ) -> torch.Tensor:
+        width, length = targets.shape[1], logits.shape[1]
+        real = torch.arange(length, device=logits.device) < n_frames[:, None]  # (B, T)
+        targets = targets.where(torch.arange(width, device=targets.device) < n_targets[:, None], blank)
+        first = (targets[:, :, None] == targets[:, None]).int().argmax(-1)  # equal pieces share the first one's column
+        columns = F.pad(targets, (0, 1), value=blank)[:, None].expand(-1, length, -1)  # (B, T, L + 1)
+        slope = logits.float().log_softmax(-1)
+        with torch.enable_grad():
+            own = slope.gather(2, columns).requires_grad_()
+            nats = F.ctc_loss(own.transpose(0, 1), first, n_frames, n_targets, blank=width, reduction="sum")
+            (moved,) = torch.autograd.grad(nats, own)  # p - posterior, of a column without a piece p
+        slope.exp_().mul_(real[..., None])
+        slope.scatter_add_(2, columns, (moved - own.detach().exp()).mul_(real[..., None]))
+        ctx.save_for_backward(slope.to(logits.dtype))
+        return nats.detach()
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        (slope,) = ctx.saved_tensors
+        return slope * grad, None, None, None, None

@@ -7,7 +7,7 @@ they stand. B, H, T, D: batch, heads, time, channels of one head.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -37,8 +37,22 @@ def rotation(positions: torch.Tensor, head_dim: int, theta: float) -> Rotation:
 
 def rotate(x: torch.Tensor, turn: Rotation) -> torch.Tensor:
     """Turn queries or keys (B, H, T, D)."""
-    cos, sin = turn.to(x.dtype)
-    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
+    turned: torch.Tensor = _Rotate.apply(x, *turn.to(x.dtype))
+    return turned
+
+
+class _Rotate(torch.autograd.Function):
+    """The gradient of a turn is the gradient that arrives, turned back: no steps of the way there need be kept."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(cos, sin)
+        return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        cos, sin = ctx.saved_tensors
+        return torch.addcmul(grad * cos, grad.roll(grad.shape[-1] // 2, -1), sin, value=-1), None, None
 
 
 class Rotary(nn.Module):

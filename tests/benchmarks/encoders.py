@@ -1,14 +1,16 @@
 """Training steps a second of stages B, C and G, beside the same shapes built from PyTorch's own transformer modules.
 
-`python -m tests.benchmarks.encoders` prints a table. Each peer is what one would write with the field's usual modules,
-of the same shape: `nn.TransformerEncoder` behind the same convolutions, with a CTC head (B), a ViT and a text encoder
-with the same two losses (C), `nn.TransformerDecoder` over a ViT with a CTC head (G); widths, layers, heads and batch
-are the nano config's, the optimizer is AdamW. Ours and the peer take turns, step by step, so that a noisy machine is
+`python -m tests.benchmarks.encoders [--threads 1]` prints a table. Each peer is what one would write with the field's
+usual modules, of the same shape: `nn.TransformerEncoder` behind the same convolutions, with a CTC head (B), a ViT and a
+text encoder with the same two losses (C), `nn.TransformerDecoder` over a ViT with a CTC head (G); widths, layers, heads
+and batch are the nano config's, the optimizer is AdamW. Both are trained in fp32, and where the machine computes in
+bf16, as stages then train, under autocast too. Ours and the peer take turns, step by step, so that a noisy machine is
 noisy for both; medians are compared.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
 import statistics
 import time
@@ -27,7 +29,9 @@ from muomni.models.audio_encoder import AudioEncoder
 from muomni.models.ocr import OCR
 from muomni.models.thinker import n_parameters
 from muomni.models.vision_encoder import VisionModel
+from muomni.train.precision import autocast, computes_bf16
 
+Batch = tuple[torch.Tensor, ...]
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 ROUNDS, WARM_UP = 40, 3
 FRAMES, PIECES, CAPTION, LETTERS = 160, 9, 20, 10
@@ -53,6 +57,7 @@ class PeerAudio(nn.Module):
         self.head = nn.Linear(c.d_model, c.vocab_size + 1)
 
     def forward(self, mels: torch.Tensor, n: torch.Tensor, pieces: torch.Tensor, n_pieces: torch.Tensor) -> Any:
+        mels = (mels - 0.1) / 1.1  # ours normalizes too
         x = F.gelu(self.second(F.gelu(self.first(mels)))).transpose(1, 2)
         n_states = (n + 4) // 5
         hidden = torch.arange(x.shape[1]) >= n_states[:, None]
@@ -129,7 +134,7 @@ def our_audio(model: AudioEncoder) -> Callable[..., torch.Tensor]:
     return loss
 
 
-def stages() -> list[tuple[str, nn.Module, Callable[..., Any], nn.Module, tuple[torch.Tensor, ...]]]:
+def stages() -> list[tuple[str, nn.Module, Callable[..., Any], nn.Module, Batch]]:
     """(name, our model, its loss, the peer, a batch) of each stage."""
     b, c, g = (read_config(CONFIGS / f"{stage}_nano.json").config for stage in ("audio_enc", "vision", "ocr"))
     assert isinstance(b, AudioEncConfig) and isinstance(c, VisionConfig) and isinstance(g, OCRConfig)
@@ -160,23 +165,37 @@ def stages() -> list[tuple[str, nn.Module, Callable[..., Any], nn.Module, tuple[
     ]
 
 
+def step_ms(contestants: list[tuple[nn.Module, Callable[..., Any]]], batch: Batch, use_amp: bool) -> list[float]:
+    """Milliseconds of a training step of each model with its loss, which take turns: medians."""
+    optimizers = [torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True) for model, _ in contestants]
+    times: list[list[float]] = [[] for _ in contestants]
+    for turn in range(ROUNDS + WARM_UP):
+        for (_, of), optimizer, mine in zip(contestants, optimizers, times, strict=True):
+            began = time.perf_counter()
+            with autocast(torch.device("cpu"), use_amp):
+                loss = of(*batch)
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            if turn >= WARM_UP:
+                mine.append(time.perf_counter() - began)
+    return [1000 * statistics.median(each) for each in times]
+
+
 def main() -> None:
-    table = Table("stage", "parameters, ours", "peer", "ms a step, ours", "peer", "ours is faster by", title="training")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, help="of PyTorch's; its own choice if not given")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    table = Table(
+        "stage", "", "parameters, ours", "peer", "ms a step, ours", "peer", "ours is faster by", title="training"
+    )
     for name, ours, loss, peer, batch in stages():
-        contestants = [(loss, ours), (peer, peer)]
-        optimizers = [torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True) for _, model in contestants]
-        times: list[list[float]] = [[], []]
-        for turn in range(ROUNDS + WARM_UP):
-            for which, (of, _) in enumerate(contestants):
-                began = time.perf_counter()
-                of(*batch).backward()
-                optimizers[which].step()
-                optimizers[which].zero_grad()
-                if turn >= WARM_UP:
-                    times[which].append(time.perf_counter() - began)
-        mine, theirs = (1000 * statistics.median(each) for each in times)
         sizes = [f"{n_parameters(model):,}" for model in (ours, peer)]
-        table.add_row(name, *sizes, f"{mine:.0f}", f"{theirs:.0f}", f"{theirs / mine:.2f} x")
+        for use_amp in (False, True) if computes_bf16(torch.device("cpu")) else (False,):
+            mine, theirs = step_ms([(ours, loss), (peer, peer)], batch, use_amp)
+            kind = "bf16" if use_amp else "fp32"
+            table.add_row(name, kind, *sizes, f"{mine:.0f}", f"{theirs:.0f}", f"{theirs / mine:.2f} x")
     Console().print(table)
 
 
