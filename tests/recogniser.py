@@ -24,15 +24,17 @@ SAMPLE_RATE = 16_000
 N_SCENES = 4000
 Expected = Literal["sentences", "answers"]
 ORDERS = (1, 2, 3)
-DISCOUNT = 0.5
+DISCOUNT: dict[Expected, float] = {"sentences": 0.5, "answers": 0.0005}
+"""Taken from every count for sequences that never occurred: of sentences there are always new ones, but an answer is
+nearly always one that the world gives. (With 0.5 for both, a lone "no" of the synthesizer's is heard as "no bird".)"""
 
 
 def words_of(text: str) -> list[str]:
     return re.findall(r"[a-z]+", text.lower())
 
 
-def language_model(sentences: Iterable[list[str]]) -> str:
-    """A trigram model in ARPA's form, with absolute discounting."""
+def language_model(sentences: Iterable[list[str]], discount: float) -> str:
+    """A trigram model in ARPA's form, with absolute discounting (`discount` from every count)."""
     lines = [["<s>", *words, "</s>"] for words in sentences]
     counts = [
         Counter(gram for line in lines for gram in zip(*(line[k:] for k in range(n)), strict=False)) for n in ORDERS
@@ -43,8 +45,8 @@ def language_model(sentences: Iterable[list[str]]) -> str:
     for n, table, follow in zip(ORDERS, counts, followed, strict=True):
         written += ["", f"\\{n}-grams:"]
         for gram, count in sorted(table.items()):
-            p = count / total if n == 1 else (count - DISCOUNT) / counts[n - 2][gram[:-1]]
-            back_off = f" {math.log10(DISCOUNT * follow[gram] / count):.4f}" if follow[gram] else ""
+            p = count / total if n == 1 else (count - discount) / counts[n - 2][gram[:-1]]
+            back_off = f" {math.log10(discount * follow[gram] / count):.4f}" if follow[gram] else ""
             written.append(f"{math.log10(p):.4f} {' '.join(gram)}{back_off}")
     return "\n".join([*written, "", "\\end\\", ""])
 
@@ -59,7 +61,7 @@ def _decoder(expected: Expected) -> Decoder:
     said = [words_of(text) for text in texts[expected]]
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "world.arpa"
-        model.write_text(language_model(said), encoding="utf-8")
+        model.write_text(language_model(said, DISCOUNT[expected]), encoding="utf-8")
         return Decoder(samprate=SAMPLE_RATE, loglevel="FATAL", lm=str(model))
 
 

@@ -7,15 +7,17 @@ import json
 import math
 import subprocess
 import sys
+from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from muomni.data.world import document_at, text_part
+from muomni.data.world.audio_part import N_SHORT, AudioPart
 from muomni.data.world.entropy import log_prob
 from muomni.data.world.make import make_text
-from muomni.data.world.splits import names_something, split_of, split_of_sentence
+from muomni.data.world.splits import SHORT, names_something, split_of, split_of_sentence
 from muomni.errors import UserError
 
 SCALE = 0.02
@@ -164,3 +166,11 @@ def test_only_what_names_something_of_the_world_can_be_held_out(sentence: str, n
     """A word of a fixed phrase may occur nowhere else: were the phrase held out, the word would never be heard."""
     assert names_something(sentence) == names
     assert names or split_of_sentence(sentence) == "train"
+
+
+def test_the_default_voice_says_short_sentences_again_and_long_ones_once() -> None:
+    said = [text for shard in AudioPart(scale=0.5).shards() for voice, split, _, text in shard if voice == "default"]
+    times = Counter(said)
+    short = {text for text in times if len(text.split()) < SHORT}
+    assert all(times[text] == 1 for text in times.keys() - short)
+    assert sum(times[text] for text in short) == N_SHORT / 2 + len(short) and max(times[text] for text in short) > 3

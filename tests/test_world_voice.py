@@ -45,6 +45,20 @@ def test_what_the_independent_ears_heard_before_changes_nothing() -> None:
         assert [recogniser.transcribe(sound, "answers") for sound in reversed(sounds)] == after[::-1]
 
 
+def test_the_independent_ears_hear_answers_right_but_not_backwards_or_in_another_order() -> None:
+    recogniser = pytest.importorskip("tests.recogniser", reason="needs pocketsphinx, of the test extra")
+    answers = [document(scene(77, i)).turns[0].answer for i in range(60)]
+    right = backwards = mixed = 0
+    for number, answer in enumerate(answers):
+        sound, words = say(answer, seed=number).samples, recogniser.words_of(answer)
+        right += recogniser.transcribe(sound, "answers") == words
+        backwards += recogniser.transcribe(sound[::-1].copy(), "answers") == words
+        pieces = np.array_split(sound, 8)
+        mixed += recogniser.transcribe(np.concatenate(pieces[1::2] + pieces[::2]), "answers") == words
+    assert right >= 0.85 * len(answers)  # 93 % of 150 others
+    assert max(backwards, mixed) <= 0.2 * len(answers)  # "no" and "yes" are few sounds, and many answers
+
+
 def test_sound_is_mono_of_16_kilohertz_and_never_clips() -> None:
     spoken = say(SENTENCE)
     assert spoken.samples.dtype == np.float32 and spoken.samples.ndim == 1

@@ -40,8 +40,7 @@ def heard(sounds: list[torch.Tensor], texts: list[str]) -> str:
 def answered_in_speech(talker: TrainedTalker, n: int) -> list[tuple[str, str]]:
     """Spoken questions about new scenes, answered in speech: how many answers are heard right.
 
-    Beside it what the recogniser makes of the right answers in the synthesizer's voice, which is its own limit: it
-    hears a lone "no" of that voice as "no bird".
+    Beside it what the recogniser makes of the right answers in the synthesizer's voice, which is its own limit.
     """
     omni, right, best = load_omni(shipped("omni_sft")), 0, 0
     few = asked_aloud(Material(Path("data")), n)

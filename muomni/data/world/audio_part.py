@@ -27,14 +27,16 @@ from muomni.data.world.build import Made, write_medium
 from muomni.data.world.dice import Dice
 from muomni.data.world.grammar import document_at
 from muomni.data.world.lexicon import SPOKEN, WORLD
-from muomni.data.world.splits import TEST, TRAIN, VALIDATION, scaled, split_of_sentence
+from muomni.data.world.splits import SHORT, TEST, TRAIN, VALIDATION, scaled, split_of_sentence
 from muomni.data.world.text_part import grammar_fingerprint
 
-VERSION = 2
+VERSION = 3
 NEW_SPEAKERS = "test_new_speakers"
 N_DEFAULT = {TRAIN: 3_240, VALIDATION: 360, TEST: 300}
 N_SPEAKERS = {TRAIN: 3_960, VALIDATION: 440, TEST: 200, NEW_SPEAKERS: 300}
 """Utterances at scale 1: in the default voice, and by pseudo-speakers."""
+N_SHORT = 360
+"""Utterances of the default voice, at scale 1, that say a short sentence again, such as most answers are."""
 N_TEST_DEFAULT = 100
 """Of the default voice's test sentences, so many also test the listener."""
 TRAIN_SPEAKERS, TEST_SPEAKERS = range(40), range(1000, 1012)
@@ -52,7 +54,7 @@ SHARD = 60
 
 @dataclass(frozen=True)
 class AudioPart:
-    """Speech; `scale` 1 is 8,000 utterances to train and validate a listener with, 3,600 of them for a speaker."""
+    """Speech; `scale` 1 is 8,360 utterances to train and validate a listener with, 3,960 of them for a speaker."""
 
     seed: int = 0
     scale: float = 1.0
@@ -85,7 +87,7 @@ class AudioPart:
             yield split_of_sentence(chosen), chosen
 
     def _default_voice(self) -> list[tuple[str, int, str]]:
-        """Every sentence once."""
+        """Every sentence once; then short ones again, each time said anew: they are few, and lost among the others."""
         left, seen, items = scaled(N_DEFAULT, self.scale, 2), set[str](), list[tuple[str, int, str]]()
         for split, sentence in self._sentences(0):
             if not any(left.values()):
@@ -94,6 +96,9 @@ class AudioPart:
                 seen.add(sentence)
                 left[split] -= 1
                 items.append((split, len(items), sentence))
+        short = sorted(sentence for sentence in seen if len(sentence.split()) < SHORT)
+        for i in range(round(N_SHORT * self.scale) if short else 0):
+            items.append((TRAIN, len(items), Dice("short", self.seed, i).pick(short)))
         return items
 
     def _speakers(self) -> list[tuple[str, str, int, str]]:
