@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from muomni.config import TalkerConfig
-from muomni.data.mel import MelStatistics
+from muomni.data.mel import FLOOR, MelStatistics
 from muomni.models.codec import Codec, StreamingDecoder
 
 
@@ -60,3 +62,14 @@ def test_the_decoder_looks_as_far_as_it_says_and_no_further(downsample: int) -> 
 
 def test_an_empty_stream_gives_nothing() -> None:
     assert StreamingDecoder(codec(5)).finish().shape == (0, 8)
+
+
+def test_behind_an_end_the_last_code_stands_for_silence() -> None:
+    model = codec(5)
+    torch.nn.init.zeros_(model.to_mel.weight)
+    torch.nn.init.zeros_(model.to_mel.bias)  # whatever the codes, it says the set's mean
+    mel = torch.full((2, 9, 8), -3.0)  # which is what is there, for 7 frames and for all 9
+    with torch.no_grad():
+        l1 = float(model.loss(mel, torch.tensor([7, 9])).l1)
+    deviations = (-3.0 - math.log(FLOOR)) / 2.0
+    assert l1 == pytest.approx((3 + 1) / 20 * deviations)  # behind 7 frames 3 are wrong, behind 9 one

@@ -14,6 +14,7 @@ latent width, codebooks.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from muomni.config import TalkerConfig
-from muomni.data.mel import MelStatistics
+from muomni.data.mel import FLOOR, MelStatistics
 from muomni.nn.block import initialise
 from muomni.nn.convolution import Downsample
 from muomni.nn.norm import RMSNorm
@@ -156,6 +157,8 @@ class Codec(nn.Module):
     def loss(self, mel: torch.Tensor, n_frames: torch.Tensor) -> CodecLoss:
         """What the mel loses on its way through the codes, and what keeps latents and entries together.
 
+        The last code stands for more frames than there are, mostly: behind the end silence shall be heard.
+
         Args:
             mel: (B, T, n_mels).
             n_frames: (B,), frames that are real.
@@ -163,9 +166,13 @@ class Codec(nn.Module):
         normal = self.normalize(mel, n_frames)
         latents, n_codes = self.latents(normal, n_frames)
         quantized = self.quantizer(latents, real_places(n_codes, latents.shape[1]))
-        rebuilt = self.rebuild(quantized.latents)[:, : mel.shape[1]]
-        real = real_places(n_frames, mel.shape[1])[:, :, None]
-        l1 = ((rebuilt - normal).abs() * real).sum() / (real.sum() * mel.shape[2])
+        rebuilt = self.rebuild(quantized.latents)
+        length = rebuilt.shape[1]
+        silence = (math.log(FLOOR) - self.mel_mean) / self.mel_deviation
+        told = F.pad(normal, (0, 0, 0, length - normal.shape[1]))
+        told = told.where(real_places(n_frames, length)[:, :, None], silence)
+        counts = real_places(n_codes * self.config.downsample, length)[:, :, None]
+        l1 = ((rebuilt - told).abs() * counts).sum() / (counts.sum() * mel.shape[2])
         return CodecLoss(l1 + quantized.loss, l1, quantized.codes)
 
 

@@ -22,7 +22,7 @@ from muomni.train.objective import Loss, Objective, Sample, Turn
 from muomni.train.order import Place
 
 CODES = 12
-"""Code frames of a stretch: about a second."""
+"""Code frames of a stretch, at most: about a second."""
 
 
 class Batch(NamedTuple):
@@ -48,7 +48,7 @@ class Stretches:
     def __getitem__(self, place: Place) -> torch.Tensor:
         mel = self.media.read(place.index)[2].float()
         length = CODES * self.config.downsample
-        latest = max(0, mel.shape[1] - length)
+        latest = max(0, mel.shape[1] - length + self.config.downsample - 1)  # the last code may stand for an end
         start = int(dice(self.config.seed, place).integers(latest + 1)) if self.varies else 0
         return mel[:, start : start + length]
 
