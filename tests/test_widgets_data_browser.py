@@ -152,7 +152,7 @@ def test_without_a_column_of_seconds_headers_are_sampled(data: Path) -> None:
         "".join(f"{line}\n" for line in ["wav,text", *(f"{r['wav']},hm" for r in rows)])
     )
     browser = DataBrowser(data / "audio/bare.csv")
-    assert "of 40 rows evenly spread" in browser.text() and len(browser.catalogue.lengths("seconds")) == len(rows) == 40
+    assert "of 42 rows evenly spread" in browser.text() and len(browser.catalogue.lengths("seconds")) == len(rows) == 42
     (data / "audio/bare.csv").unlink()
 
 
@@ -199,8 +199,8 @@ def test_questions_and_answers_are_searched_too(data: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "value", "problem"),
     [
-        ("row", 0, "row: is 0; there are 40"),
-        ("row", 41, "row: is 41; there are 40"),
+        ("row", 0, "row: is 0; there are 42"),
+        ("row", 43, "row: is 43; there are 42"),
         ("row", 1.5, "row: is 1.5, not a whole number"),
         ("row", None, "row: is None, not a whole number"),
         ("row", "seven", "not a whole number"),
@@ -288,7 +288,7 @@ def test_a_check_tells_how_far_it_is_and_can_be_stopped(data: Path, monkeypatch:
     monkeypatch.setattr("muomni.data.check._digest", lambda example: time.sleep(0.05) or str(example.line))
     browser = DataBrowser(data / "audio/asr.csv")
     says(browser, "press", action="check")
-    wait_until(lambda: "of 40 rows" in browser.shown["html"]["status"])
+    wait_until(lambda: "of 42 rows" in browser.shown["html"]["status"])
     says(browser, "step", value=1)
     assert browser.shown["place"] == 2, "it answers meanwhile"
     says(browser, "press", action="stop")

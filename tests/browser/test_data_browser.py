@@ -79,11 +79,11 @@ def test_the_next_row_is_heard_and_seen_by_keyboard(page: Page) -> None:
     slider.focus()
     page.keyboard.press("ArrowRight")
     expect(line(speech)).to_have_attribute("data-value", "4")
-    assert slider.get_attribute("aria-valuetext") == "row 3 of 80"
+    assert slider.get_attribute("aria-valuetext") == "row 3 of 84"
     exact = speech.get_by_label("Row, exact number")
-    exact.fill("80")
+    exact.fill("84")
     exact.press("Enter")
-    expect(line(speech)).to_have_attribute("data-value", "81")
+    expect(line(speech)).to_have_attribute("data-value", "85")
     expect(speech.get_by_role("button", name="Next")).to_have_attribute("aria-disabled", "true")
     assert page.evaluate("window.jupyterapp.shell.currentWidget.content.activeCellIndex") == active
 
@@ -110,11 +110,11 @@ def test_filters_leave_fewer_rows_and_say_so(page: Page) -> None:
     words.fill("")
     words.press("Enter")
     speech.get_by_label("Split").select_option("")
-    expect(speech.locator('[data-number="passing"]')).to_have_attribute("data-value", "80")
+    expect(speech.locator('[data-number="passing"]')).to_have_attribute("data-value", "84")
     exact = speech.get_by_label("Row, exact number")
     exact.fill("500")
     exact.press("Enter")
-    expect(speech).to_contain_text("row: is 500; there are 80")
+    expect(speech).to_contain_text("row: is 500; there are 84")
 
 
 def test_lengths_change_their_unit_and_the_check_reads_every_file(page: Page) -> None:
@@ -127,7 +127,7 @@ def test_lengths_change_their_unit_and_the_check_reads_every_file(page: Page) ->
     check = speech.get_by_role("button", name="Check every file")
     check.focus()
     page.keyboard.press("Enter")
-    expect(speech.locator(".mu-part-check")).to_contain_text("80 of 80 rows can be used", timeout=60_000)
+    expect(speech.locator(".mu-part-check")).to_contain_text("84 of 84 rows can be used", timeout=60_000)
     expect(check).to_be_visible()
 
 
