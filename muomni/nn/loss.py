@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional as F
 
 from muomni.nn.norm import product_dtype
+from muomni.nn.padding import real_places
 
 IGNORED = -100
 """The target that does not count."""
@@ -176,8 +177,8 @@ class _CTC(torch.autograd.Function):
         blank: int,
     ) -> torch.Tensor:
         width, length = targets.shape[1], logits.shape[1]
-        real = torch.arange(length, device=logits.device) < n_frames[:, None]  # (B, T)
-        targets = targets.where(torch.arange(width, device=targets.device) < n_targets[:, None], blank)
+        real = real_places(n_frames, length)[..., None]  # (B, T, 1)
+        targets = targets.where(real_places(n_targets, width), blank)
         first = (targets[:, :, None] == targets[:, None]).int().argmax(-1)  # equal pieces share the first one's column
         columns = F.pad(targets, (0, 1), value=blank)[:, None].expand(-1, length, -1)  # (B, T, L + 1)
         slope = logits.float().log_softmax(-1)
@@ -185,8 +186,8 @@ class _CTC(torch.autograd.Function):
             own = slope.gather(2, columns).requires_grad_()
             nats = F.ctc_loss(own.transpose(0, 1), first, n_frames, n_targets, blank=width, reduction="sum")
             (moved,) = torch.autograd.grad(nats, own)  # p - posterior, of a column without a piece p
-        slope.exp_().mul_(real[..., None])
-        slope.scatter_add_(2, columns, (moved - own.detach().exp()).mul_(real[..., None]))
+        slope.exp_().mul_(real)
+        slope.scatter_add_(2, columns, (moved - own.detach().exp()).mul_(real))
         ctx.save_for_backward(slope.to(logits.dtype))
         return nats.detach()
 
