@@ -277,9 +277,15 @@ def _add_train(commands: Any) -> None:
         "stage",
         choices=(*TRAINABLE, ALL),
         metavar="STAGE",
-        help=f"one of: {', '.join(TRAINABLE)}; or {ALL}: one after another, what is finished left alone",
+        help=f"one of: {', '.join(TRAINABLE)}; or {ALL}: A to G, what is finished left alone",
     )
     command.add_argument("--profile", choices=("nano", "tiny"), default="nano", help="configs of `all` (default: nano)")
+    command.add_argument(
+        "--at-once",
+        type=_count,
+        metavar="N",
+        help="stages that `all` trains at a time (default: one on a GPU, else two, each with its share of the cores)",
+    )
     command.add_argument("--config", type=Path, metavar="FILE", help="its config (default: configs/STAGE_nano.json)")
     _settings(command)
     again = command.add_mutually_exclusive_group()

@@ -211,17 +211,25 @@ def train_all(arguments: Namespace) -> int:
     """`muomni train all`"""
     if arguments.config or arguments.settings or arguments.out or arguments.replace:
         raise UserError(
-            "takes --profile and --json only: it resumes by itself what is not finished",
+            "takes --profile, --at-once and --json only: it resumes by itself what is not finished",
             field="all",
             fix="Train one stage by its name for other settings.",
             exit_code=BAD_USAGE,
         )
-    from muomni.train.everything import train_everything
+    if arguments.at_once is not None and arguments.at_once < 1:
+        raise UserError(f"is {arguments.at_once}; at least 1", field="--at-once", exit_code=BAD_USAGE)
+    from functools import partial
+
+    from tqdm.auto import tqdm
+
+    from muomni.train.everything import stages_at_once, train_everything
     from muomni.train.progress import ProgressBar
 
     quiet = redirect_stdout(sys.stderr) if arguments.json else nullcontext()
     with quiet:
-        outcomes = train_everything(Path("configs"), arguments.profile, ProgressBar, print)
+        at_once = stages_at_once() if arguments.at_once is None else arguments.at_once
+        shown = partial(ProgressBar, among_others=at_once > 1)
+        outcomes = train_everything(Path("configs"), arguments.profile, shown, tqdm.write, at_once=at_once)
     if arguments.json:
         cli_text.print_json([asdict(each) for each in outcomes])
     return 0

@@ -23,6 +23,7 @@ from muomni.errors import UserError
 from muomni.infer.chat import TrainedOmni
 from muomni.infer.load import load_omni, shipped
 from muomni.models.checkpoint import read_model
+from muomni.train.beside import Beside
 from muomni.train.events import Control, Event, Noted, Sampled, TrainEvent, Validated
 from muomni.train.everything import train_everything
 from muomni.train.omni_data import TASKS, conversations
@@ -257,6 +258,73 @@ def test_a_stopped_chain_goes_on_where_it_was_and_ends_with_the_same_weights(
         once, twice = (read_model(next(folder.glob(f"step-{STEPS:06d}")))[1] for folder in
                        (world / f"runs/{stage}_nano", tmp_path / stage))  # fmt: skip
         assert all(torch.equal(tensor, twice[name]) for name, tensor in once.items())
+
+
+@pytest.fixture
+def fresh(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Configs of four stages, each of which begins with the runs of the others, and no runs yet."""
+    runs = {stage: str(tmp_path / stage) for stage in ("thinker", "audio_enc", "vision")}
+    for stage in (*runs, "omni_sft"):
+        more = runs if stage == "omni_sft" else {}
+        new_file(tmp_path / f"{stage}_nano.json", config(stage, world, tmp_path / stage, **more))
+    monkeypatch.setattr("muomni.train.everything.STAGES", {stage: STAGES[stage] for stage in (*runs, "omni_sft")})
+    return tmp_path
+
+
+def test_stages_side_by_side_wait_for_what_they_begin_with_and_end_with_the_same_weights(
+    world: Path, fresh: Path
+) -> None:
+    told: list[tuple[str, Event]] = []
+
+    @contextmanager
+    def keep(title: str) -> Iterator[Any]:
+        yield lambda event: told.append((title.partition(" ")[2], event))
+
+    outcomes = train_everything(fresh, "nano", keep, lambda line: None, at_once=2)
+    assert [(each.stage, each.did, each.steps) for each in outcomes] == [
+        (stage, "trained", STEPS) for stage in ("thinker", "audio_enc", "vision", "omni_sft")
+    ]
+    order = [stage for stage, _ in told]
+    first = order.index("omni_sft")
+    assert not {"thinker", "audio_enc", "vision"} & set(order[first:])
+    assert order.index("audio_enc") < len(order) - 1 - order[::-1].index("thinker")  # it did not wait for the Thinker
+    for stage in ("thinker", "audio_enc", "vision", "omni_sft"):
+        once, twice = (read_model(next(folder.glob(f"step-{STEPS:06d}")))[1] for folder in
+                       (world / f"runs/{stage}_nano", fresh / stage))  # fmt: skip
+        assert all(torch.allclose(tensor, twice[name], atol=1e-5) for name, tensor in once.items())
+    again = train_everything(fresh, "nano", _unwatched, lambda line: None, at_once=2)
+    assert [each.did for each in again] == ["was finished"] * 4
+
+
+def test_stages_side_by_side_stop_together_and_go_on(fresh: Path) -> None:
+    control = Control()
+
+    @contextmanager
+    def stop(title: str) -> Iterator[Any]:
+        yield lambda event: control.stop() if isinstance(event, TrainEvent) else None
+
+    stopped = train_everything(fresh, "nano", stop, lambda line: None, control, at_once=2)
+    assert [each.stage for each in stopped] == ["thinker", "audio_enc"]
+    again = train_everything(fresh, "nano", _unwatched, lambda line: None, at_once=2)
+    assert [each.steps for each in again] == [STEPS] * 4
+    assert [each.did for each in again][2:] == ["trained", "trained"]
+
+
+def test_a_stage_that_fails_beside_another_ends_both_with_its_message(world: Path, fresh: Path) -> None:
+    bad = config("audio_enc", world, fresh / "audio_enc", train_csv=str(fresh / "none.csv"))
+    new_file(fresh / "other/audio_enc_nano.json", bad)
+    (fresh / "other/audio_enc_nano.json").replace(fresh / "audio_enc_nano.json")
+    with pytest.raises(UserError, match=r"none\.csv"):
+        train_everything(fresh, "nano", _unwatched, lambda line: None, at_once=2)
+
+
+def test_a_run_whose_process_is_killed_is_told(world: Path, tmp_path: Path) -> None:
+    with Beside(threads=1, control=Control()) as beside:
+        beside.start(config("thinker", world, tmp_path, max_steps=10_000), False, lambda event: None)
+        beside.running[0].process.kill()
+        with pytest.raises(UserError, match=r"thinker: its process ended .* \(exit code -9\)"):
+            for _ in range(100):
+                beside.listen()
 
 
 class _unwatched:

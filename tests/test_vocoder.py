@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from muomni.config import VocoderConfig, read_config
+from muomni.config import TalkerConfig, VocoderConfig, read_config
 from muomni.data.mel import LogMel
 from muomni.infer import load
 from muomni.infer.vocode import GriffinLim
+from muomni.models.codec import Codec
 from muomni.models.discriminators import Discriminators
 from muomni.models.vocoder import InverseSTFT, make_generator
 from muomni.nn.spectral import ShortTime, stft_distance
@@ -116,6 +117,22 @@ def test_the_true_spectrum_has_the_lowest_loss() -> None:
     assert best == pytest.approx(0, abs=1e-5)
     assert float(spectrum_loss(magnitudes + 0.1, turns, true)) > best + 0.05
     assert float(spectrum_loss(magnitudes, turns + 0.5, true)) > best + 0.02
+
+
+def test_with_a_codec_every_second_mel_is_its_copy_and_true_sound_is_wanted_of_it() -> None:
+    torch.manual_seed(0)
+    codec = Codec(TalkerConfig(codec_d_model=16, codec_blocks=1, codec_dim=4, n_codebooks=2, codebook_size=16))
+    config = VocoderConfig(head="istft", d_model=16, n_layers=1, lambda_fm=0.0, lambda_adv=0.0, lambda_stft=1.0)
+    alone, copied = VocoderObjective(config), VocoderObjective(config, codec=codec)
+    sounds = torch.stack([voice(), voice().flip(0), voice() * 0.5])
+    true = copied.log_mel(sounds).transpose(1, 2)
+    inputs = copied.inputs(true)
+    assert torch.equal(inputs[::2], true[::2]) and torch.equal(inputs[1:2], codec.decode(codec.encode(true[1:2])))
+    assert torch.equal(alone.inputs(true), true)
+    turn = copied.turns[0]
+    copied.model.load_state_dict(alone.model.state_dict())  # the codec is no part of it
+    assert copied(sounds[:1], turn).value == alone(sounds[:1], turn).value
+    assert copied(sounds[1:], turn).value > alone(sounds[1:], turn).value + 0.1  # this codec has learned nothing yet
 
 
 def test_there_are_five_period_and_three_scale_discriminators_only_where_they_have_a_weight() -> None:

@@ -135,6 +135,11 @@ class StageConfig(BaseModel):
         """Examples behind one optimizer step: batch x accumulation x data-parallel processes."""
         return self.batch_size * self.gradient_accumulation_steps * self.data_parallel
 
+    @property
+    def begins_with(self) -> tuple[str, ...]:
+        """The runs of other stages that this one reads: they are trained before it."""
+        return ()
+
 
 class AdamConfig(StageConfig):
     """The stages with one optimizer (all but the vocoder)."""
@@ -336,6 +341,10 @@ class VisionConfig(PictureConfig):
     train_manifest: str = setting("data/images/annotations.json", "JSON list of image and caption.", group="data")
     image_root: str = setting("data/images", "Folder that the manifest's image paths start from.", group="data")
 
+    @property
+    def begins_with(self) -> tuple[str, ...]:
+        return (self.thinker,) if self.text_tower == "thinker" else ()
+
 
 class TalkerConfig(MelConfig, AttentionConfig):
     stage_name = "talker"
@@ -400,6 +409,10 @@ class TalkerConfig(MelConfig, AttentionConfig):
     tokenizer: str = setting("data/text/tokenizer_tiny.model", "The Thinker's SentencePiece model.", group="data")
     tts_csv: str = setting("data/audio/tts.csv", "CSV with the columns text,wav.", group="data")
 
+    @property
+    def begins_with(self) -> tuple[str, ...]:
+        return (self.thinker, self.aligner)
+
 
 class OmniSFTConfig(DecoderConfig, MelConfig):
     stage_name = "omni_sft"
@@ -463,6 +476,10 @@ class OmniSFTConfig(DecoderConfig, MelConfig):
     train_csv: str = setting("data/audio/asr.csv", "Speech and what it says.", group="data")
     ocr_csv: str = setting("data/ocr/ocr_train.csv", "Words as pictures.", group="data")
 
+    @property
+    def begins_with(self) -> tuple[str, ...]:
+        return (self.thinker, self.audio_enc, self.vision)
+
 
 class VocoderConfig(MelConfig):
     stage_name = "vocoder"
@@ -510,11 +527,18 @@ class VocoderConfig(MelConfig):
         group="sound",
     )
     train_csv: str = setting("data/audio/production_tts.csv", "CSV with a wav column.", group="data")
+    talker: str = setting(
+        "", "A Talker's run: every second mel is a copy of its codec's. Empty: all are true.", group="data"
+    )
 
     @property
     def adversarial(self) -> bool:
         """Whether there are discriminators: without a weight they would cost two thirds of a step for nothing."""
         return self.lambda_adv > 0 or self.lambda_fm > 0
+
+    @property
+    def begins_with(self) -> tuple[str, ...]:
+        return (self.talker,) if self.talker else ()
 
 
 class OCRConfig(PictureConfig):

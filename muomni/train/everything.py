@@ -2,23 +2,31 @@
 
 A stage whose run has taken all its steps is left alone, one that was interrupted goes on from its last checkpoint, and
 the next one follows. So the same command, given again after any interruption, ends with the same seven models.
+
+Models as small as ours keep one processor core busy, and a second one much less. So without a GPU two stages are
+trained side by side, each in a process of its own with its share of the cores, as soon as there is what they begin
+with.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from muomni.config import STAGES, read_config
+from muomni.config import STAGES, StageConfig, ThinkerConfig, read_config
 from muomni.config.reading import read_json
+from muomni.train.beside import Beside
 from muomni.train.checkpoint import RunFolder
 from muomni.train.events import Control, Listener
-from muomni.train.run import TASKS, train
+from muomni.train.precision import best_device
+from muomni.train.run import TASKS, matching_tokenizer, train
 
 Shown = Callable[[str], AbstractContextManager[Listener]]
+Did = Literal["trained", "resumed", "was finished", "cannot be trained yet"]
 
 
 @dataclass(frozen=True)
@@ -26,46 +34,114 @@ class Outcome:
     """What became of one stage. `steps` are those that its run has by now."""
 
     stage: str
-    did: Literal["trained", "resumed", "was finished", "cannot be trained yet"]
+    did: Did
     folder: str
     steps: int
 
 
+@dataclass(frozen=True)
+class _Job:
+    """One stage's turn."""
+
+    name: str  # "5/7 omni_sft"
+    config: StageConfig
+    did: Did
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.config.save_dir)
+
+    @property
+    def trains(self) -> bool:
+        return self.did in ("trained", "resumed")
+
+    def outcome(self) -> Outcome:
+        return Outcome(self.config.stage_name, self.did, str(self.folder.path), _steps(self.folder))
+
+
+def stages_at_once() -> int:
+    """How many stages this machine best trains at a time: one on a GPU, two where there are cores for it."""
+    return 1 if best_device().type == "cuda" else min(2, os.cpu_count() or 1)
+
+
 def train_everything(
-    configs: Path, profile: str, shown: Shown, say: Callable[[str], None], control: Control | None = None
+    configs: Path,
+    profile: str,
+    shown: Shown,
+    say: Callable[[str], None],
+    control: Control | None = None,
+    at_once: int = 1,
 ) -> list[Outcome]:
     """Train every stage by its config of a profile.
 
     Args:
         shown: of a stage's title, a context manager that gives the listener of its run.
         say: is told one line before each stage.
-        control: pauses, resumes or stops the run that goes on; stopped, no further stage is begun.
+        control: pauses, resumes or stops what is being trained; stopped, no further stage is begun.
+        at_once: stages that are trained at a time; more than one in processes of their own.
 
     Raises:
         UserError: a config is missing or a stage fails; what was trained before it stays.
     """
+    control = control or Control()
+    jobs = [_job(number, stage, configs, profile) for number, stage in enumerate(STAGES, start=1)]
+    if at_once == 1:
+        return _in_turn(jobs, shown, say, control)
+    return _side_by_side(jobs, shown, say, control, at_once)
+
+
+def _job(number: int, stage: str, configs: Path, profile: str) -> _Job:
+    config = read_config(configs / f"{stage}_{profile}.json").config
+    folder = RunFolder(config.save_dir)
+    did: Did = "resumed" if folder.has_run else "trained"
+    if stage not in TASKS:
+        did = "cannot be trained yet"
+    elif _steps(folder) >= config.max_steps:
+        did = "was finished"
+    return _Job(f"{number}/{len(STAGES)} {stage}", config, did)
+
+
+def _begins(job: _Job) -> str:
+    title = f"[{job.name.partition(' ')[0]}] {job.config.title}"
+    return f"{title}: {'begins' if job.did == 'trained' else job.did}"
+
+
+def _in_turn(jobs: list[_Job], shown: Shown, say: Callable[[str], None], control: Control) -> list[Outcome]:
     outcomes = []
-    order = list(STAGES)
-    for number, stage in enumerate(order, start=1):
-        config = read_config(configs / f"{stage}_{profile}.json").config
-        folder = RunFolder(config.save_dir)
-        title = f"[{number}/{len(order)}] {config.title}"
-        done = _steps(folder)
-        did: Literal["trained", "resumed", "was finished", "cannot be trained yet"]
-        if stage not in TASKS:
-            did = "cannot be trained yet"
-        elif done >= config.max_steps:
-            did = "was finished"
-        else:
-            did = "resumed" if folder.has_run else "trained"
-        say(f"{title}: {'begins' if did == 'trained' else did}")
-        if did in ("trained", "resumed"):
-            with shown(f"{number}/{len(order)} {stage}") as listener:
-                done = train(config, resume=folder.has_run, listener=listener, control=control).step
-        outcomes.append(Outcome(stage, did, str(folder.path), done))
-        if control is not None and control.stopping:
+    for job in jobs:
+        say(_begins(job))
+        if job.trains:
+            with shown(job.name) as listener:
+                train(job.config, resume=job.folder.has_run, listener=listener, control=control)
+        outcomes.append(job.outcome())
+        if control.stopping:
             break
     return outcomes
+
+
+def _side_by_side(
+    jobs: list[_Job], shown: Shown, say: Callable[[str], None], control: Control, at_once: int
+) -> list[Outcome]:
+    """As many at a time as there may be, the first in order that can begin before the others."""
+    for job in jobs:
+        if not job.trains:
+            say(_begins(job))
+    waiting = [job for job in jobs if job.trains]
+    for job in waiting:
+        if isinstance(job.config, ThinkerConfig):
+            matching_tokenizer(job.config)  # made here, once, and not by two at the same time
+    tried = [job for job in jobs if not job.trains]
+    with ExitStack() as views, Beside(threads=max(1, (os.cpu_count() or 1) // at_once), control=control) as beside:
+        while beside.running or (waiting and not control.stopping):
+            unmade = {Path(config.save_dir) for config in (*(job.config for job in waiting), *beside.configs)}
+            ready = [job for job in waiting if unmade.isdisjoint(map(Path, job.config.begins_with))]
+            for job in ready[: 0 if control.stopping else at_once - len(beside.running)]:
+                say(_begins(job))
+                waiting.remove(job)
+                tried.append(job)
+                beside.start(job.config, job.folder.has_run, views.enter_context(shown(job.name)))
+            beside.listen()
+    return [job.outcome() for job in jobs if job in tried]
 
 
 def _steps(folder: RunFolder) -> int:

@@ -55,6 +55,10 @@ ALONE = 5
 """One spoken question in so many is small talk without a picture."""
 
 
+Asked = list[tuple[list[int], str]]
+"""Of one branch of questions: the clips that ask one in the same words, and its answer."""
+
+
 class Batch(NamedTuple):
     rows: Rows
     targets: torch.Tensor  # (B, T): the token after each, where it belongs to an answer
@@ -100,6 +104,7 @@ class Conversations:
         self.text_steps = round(config.text_first * config.max_steps) if weights[TEXT] else 0
         self.text_alone = np.eye(len(TASKS))[TEXT]
         self.seconds_per_frame = seconds_per_frame
+        self.options: dict[object, list[Asked]] = {}
         self.n_patches = (config.img_size // config.patch) ** 2
         self.makers: dict[str, Callable[[Row, np.random.Generator], None]] = {
             "text": self._text,
@@ -162,12 +167,13 @@ class Conversations:
         """Questions about facts, each a branch of what the row tells or shows of them."""
         trunk, at = row.document, row.at
         kinds = question_kinds(facts)
+        each, often = list(kinds.values()), np.array([DRAWN.get(kind, 1.0) for kind in kinds])
+        often /= often.sum()
         for _ in range(MOST_BRANCHES):
             before = row.size
-            often = np.array([DRAWN.get(kind, 1.0) for kind in kinds])
-            kind = str(chance.choice(list(kinds), p=often / often.sum()))
+            branches = each[int(chance.choice(len(each), p=often))]
             row.branch(trunk, at)
-            item = self._question(row, chance, _pick(chance, kinds[kind]))
+            item = self._question(row, chance, _pick(chance, branches))
             more = follow_up(facts, item.focus, item.told)
             if more and chance.integers(2):
                 row.mark(USER)
@@ -188,12 +194,13 @@ class Conversations:
         if alone:
             row.begin()
             row.mark(USER)
-            options = spoken_turns(question_kinds(Facts("talk")), self.part.spoken, chance)
             trunk, at = row.document, row.at
+            options = self._asked_aloud("small talk", lambda: Facts("talk"))
         else:
             example, trunk, at = self._look(row, chance, self.part.pictures)
-            options = spoken_turns(question_kinds(observe(scene(*example.values["scene"]))), self.part.spoken, chance)
-        for clip, answer in options[: 1 if alone else MOST_BRANCHES // 2]:
+            record = example.values["scene"]
+            options = self._asked_aloud(example.file, lambda: observe(scene(*record)))
+        for clip, answer in spoken_turns(options, chance)[: 1 if alone else MOST_BRANCHES // 2]:
             before = row.size
             row.branch(trunk, at)
             self._listen(row, clip)
@@ -201,6 +208,12 @@ class Conversations:
             if len(row) > self.config.ctx_len:
                 row.cut(before)
                 break
+
+    def _asked_aloud(self, what: object, facts: Callable[[], Facts]) -> list[Asked]:
+        """`spoken_options` of a picture's facts, found once."""
+        if what not in self.options:
+            self.options[what] = spoken_options(question_kinds(facts()), self.part.spoken)
+        return self.options[what]
 
     def _read(self, row: Row, chance: np.random.Generator) -> None:
         words = self.part.words is not None and (not self.part.signs or not chance.integers(3))
@@ -295,10 +308,8 @@ def collate(examples: Sequence[tuple[Row, list[int], dict[tuple[str, object], to
     return Batch(batch, targets, answers, torch.tensor([task for _, tasks, _ in examples for task in tasks]))
 
 
-def spoken_turns(
-    kinds: dict[str, list[Branch]], spoken: dict[str, list[int]], chance: np.random.Generator
-) -> list[tuple[int, str]]:
-    """(clip, answer) of one spoken question of each branch that has any, in random order."""
+def spoken_options(kinds: dict[str, list[Branch]], spoken: dict[str, list[int]]) -> list[Asked]:
+    """Of each branch of questions that has any in `spoken`: the clips that ask one, and its answer."""
     found = []
     for branches in kinds.values():
         for branch in branches:
@@ -309,8 +320,16 @@ def spoken_turns(
                 if (clips := spoken.get(template.format(**item.slots)))
             ]
             if asked:
-                clips, answer = _pick(chance, asked)
-                found.append((int(_pick(chance, clips)), answer))
+                found.append(asked)
+    return found
+
+
+def spoken_turns(options: list[Asked], chance: np.random.Generator) -> list[tuple[int, str]]:
+    """(clip, answer) of one question of each branch, in random order."""
+    found = []
+    for asked in options:
+        clips, answer = _pick(chance, asked)
+        found.append((int(_pick(chance, clips)), answer))
     return [found[i] for i in chance.permutation(len(found))]
 
 

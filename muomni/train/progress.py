@@ -10,10 +10,16 @@ from muomni.train.events import Began, Event, Finished, Noted, Sampled, TrainEve
 
 
 class ProgressBar:
-    """A listener that draws the run as a bar. Use it as a context manager, so that the bar is always closed."""
+    """A listener that draws the run as a bar. Use it as a context manager, so that the bar is always closed.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        name: stands before the bar.
+        among_others: whether the name stands before each line, too.
+    """
+
+    def __init__(self, name: str, among_others: bool = False) -> None:
         self.name = name
+        self.before = f"{name}: " if among_others else ""
         self.bar: tqdm | None = None
 
     def __enter__(self) -> ProgressBar:
@@ -56,4 +62,4 @@ class ProgressBar:
         return self.bar
 
     def _say(self, text: str) -> None:
-        tqdm.write(text)
+        tqdm.write(self.before + text)

@@ -19,12 +19,13 @@ from muomni.config import (
     VisionConfig,
     VocoderConfig,
 )
+from muomni.config.agreement import MEL
 from muomni.data.fingerprint import fingerprint
 from muomni.data.packed import split_rows, token_stream
 from muomni.data.sources import SOURCES
 from muomni.data.tokenizer import Tokenizer, load_or_train_tokenizer
 from muomni.errors import BAD_USAGE, UserError
-from muomni.infer.load import load_codec, load_thinker, name_of, trained_or_shipped
+from muomni.infer.load import checkpoint_folder, load_codec, load_thinker, name_of, trained_or_shipped
 from muomni.models.checkpoint import WEIGHTS
 from muomni.models.talker import mark
 from muomni.models.thinker import Thinker
@@ -159,11 +160,20 @@ def ocr_task(config: StageConfig) -> Task:
 
 
 def vocoder_task(config: StageConfig) -> Task:
-    """Stage F on the sound of the config's speech."""
+    """Stage F on the sound of the config's speech, and on its copies by a Talker's codec where it names one."""
     config = cast(VocoderConfig, config)
     train, validation, notes = crops(config)
-    objective = VocoderObjective(config, shown(validation, 1))
-    return Task(objective, train, validation, fingerprint(config.train_csv), None, notes)
+    data, codec = fingerprint(config.train_csv), None
+    if config.talker:
+        begun = trained_or_shipped(config.talker, "talker")
+        codec, notes = load_codec(begun), [f"every second mel is a copy of the codec's in {name_of(begun)}", *notes]
+        for name in MEL:
+            if getattr(codec.config, name) != getattr(config, name):
+                problem = f"is {getattr(config, name)}, but {getattr(codec.config, name)} in {name_of(begun)}"
+                raise UserError(problem, field=name, fix="Make the configs agree, or name another Talker.")
+        data += f" {fingerprint(checkpoint_folder(begun) / WEIGHTS)}"
+    objective = VocoderObjective(config, shown(validation, 1), codec)
+    return Task(objective, train, validation, data, None, notes)
 
 
 def omni_sft_task(config: StageConfig) -> Task:

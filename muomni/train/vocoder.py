@@ -10,6 +10,9 @@ Batch: samples (B, max_audio_length), a new crop every epoch.
 With `lambda_fm` and `lambda_adv` at 0 there are no discriminators and one turn. The inverse-STFT head then needs no
 sound to learn from: its predicted spectrum is compared with the true one, magnitudes as they are and phases by how far
 they move between frames, which a mel does tell.
+
+A Talker's mels come out of its codec, blurred. So with `talker` every second mel of a batch is the codec's copy, and
+the generator makes the true sound of it (as HiFi-GAN is fine-tuned for its text-to-speech).
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from muomni.config import VocoderConfig
 from muomni.data.examples import Examples, Reader
 from muomni.data.mel import FLOOR, LogMel, mel_filters
 from muomni.data.sound import read_sound
+from muomni.models.codec import Codec
 from muomni.models.discriminators import (
     Discriminators,
     adversarial_loss,
@@ -120,12 +124,13 @@ class VocoderObjective(Objective):
 
     Args:
         shown: a held-out crop, made again at every validation.
+        codec: copies every second mel, where the config names a Talker.
     """
 
     model: Vocoder
     filters: Tensor
 
-    def __init__(self, config: VocoderConfig, shown: Tensor | None = None) -> None:
+    def __init__(self, config: VocoderConfig, shown: Tensor | None = None, codec: Codec | None = None) -> None:
         generator = Turn("generator", config.lr_g, ("generator.",), BETAS)
         rival = Turn("discriminators", config.lr_d, ("discriminators.",), BETAS)
         super().__init__(Vocoder(config), config, (rival, generator) if config.adversarial else (generator,))
@@ -133,18 +138,28 @@ class VocoderObjective(Objective):
         self.log_mel = LogMel(config)
         self.register_buffer("filters", mel_filters(config), persistent=False)
         self.shown = shown
+        self._codec = [codec.requires_grad_(False)] if codec else []  # in a list: no part of what is trained or saved
+
+    def inputs(self, mels: Tensor) -> Tensor:
+        """What sound is made of, of true mels (B, T, n_mels): every second one is the codec's copy."""
+        if not self._codec:
+            return mels
+        codec = self._codec[0] = self._codec[0].to(mels.device)
+        copies = codec.decode(codec.encode(mels[1::2]))[:, : mels.shape[1]]
+        return mels.index_copy(0, torch.arange(1, len(mels), 2, device=mels.device), copies)
 
     def forward(self, batch: Tensor, turn: Turn) -> Loss:
-        mel = self.log_mel(batch)
-        inputs = mel.transpose(1, 2)
+        true = self.log_mel(batch).transpose(1, 2)
+        inputs = self.inputs(true)
         if turn.name == "discriminators":
             with torch.no_grad():
                 made = self.model.generator(inputs)
             assert self.model.discriminators is not None
             return Loss(discriminator_loss(self.model.discriminators(batch), self.model.discriminators(made)))
-        return self.generator_loss(batch, inputs)
+        return self.generator_loss(batch, true, inputs)
 
-    def generator_loss(self, batch: Tensor, inputs: Tensor) -> Loss:
+    def generator_loss(self, batch: Tensor, true: Tensor, inputs: Tensor) -> Loss:
+        """The loss of the sound made of `inputs` for samples `batch`, whose mels are `true`, both (B, T, n_mels)."""
         config, generator = self.settings, self.model.generator
         loss = batch.new_zeros(())
         made = None
@@ -153,7 +168,7 @@ class VocoderObjective(Objective):
         if isinstance(generator, InverseSTFT):
             magnitudes, turns = generator.spectrum(inputs)
             mel = (magnitudes.exp() @ self.filters).clamp_min(FLOOR).log()
-            loss = loss + config.lambda_mel * F.l1_loss(mel, inputs)
+            loss = loss + config.lambda_mel * F.l1_loss(mel, true)
             loss = loss + config.lambda_stft * spectrum_loss(magnitudes, turns, generator.short_time(batch))
         elif made is not None:
             loss = loss + self.reconstruction_loss(made, batch)
@@ -165,7 +180,7 @@ class VocoderObjective(Objective):
                 loss = loss + config.lambda_adv * adversarial_loss(said)
                 loss = loss + config.lambda_fm * feature_matching_loss(real, said)
             if not self.training:
-                metrics["mel_l1"] = float(F.l1_loss(self.log_mel(made).transpose(1, 2), inputs))
+                metrics["mel_l1"] = float(F.l1_loss(self.log_mel(made).transpose(1, 2), true))
                 metrics["stft"] = float(stft_distance(made, batch))
         return Loss(loss, metrics)
 

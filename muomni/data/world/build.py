@@ -14,8 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
@@ -26,6 +24,7 @@ from typing import Any, NamedTuple, Protocol
 
 from muomni.errors import UserError
 from muomni.files import os_reason, replacing, write_json, write_text
+from muomni.processes import end_with
 
 MEDIA = "media.txt"
 MANIFEST = "manifest.json"
@@ -224,7 +223,7 @@ def _make_shards(work: list[_Work], workers: int, progress: bool) -> None:
 
 
 def _in_processes(todo: list[tuple[_Work, int]], workers: int, made: Callable[[str, int], Any]) -> None:
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),))
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with, initargs=(os.getpid(),))
     waiting: dict[Future[int], str] = {}
     try:
         for each, number in todo:
@@ -243,14 +242,3 @@ def _make_shard(part: Part, shard: Sequence[Any], folder: Path, note: Path) -> i
     with replacing(note) as temporary:
         temporary.write_text(json.dumps({"rows": made.rows, "media": made.media}), encoding="utf-8")
     return len(shard)
-
-
-def _end_with(parent: int) -> None:
-    """Let a worker end soon after its parent does, however that ended."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
