@@ -305,7 +305,7 @@ def test_stages_side_by_side_stop_together_and_go_on(fresh: Path) -> None:
 
     stopped = train_everything(fresh, "nano", stop, lambda line: None, control, at_once=2)
     assert [each.stage for each in stopped] == ["thinker", "audio_enc"]
-    again = train_everything(fresh, "nano", _unwatched, lambda line: None, at_once=2)
+    again = train_everything(fresh, "nano", _unwatched, lambda line: None)
     assert [each.steps for each in again] == [STEPS] * 4
     assert [each.did for each in again][2:] == ["trained", "trained"]
 
