@@ -320,7 +320,7 @@ def test_a_stage_that_fails_beside_another_ends_both_with_its_message(world: Pat
 
 def test_a_run_whose_process_is_killed_is_told(world: Path, tmp_path: Path) -> None:
     with Beside(threads=1, control=Control()) as beside:
-        beside.start(config("thinker", world, tmp_path, max_steps=10_000), False, lambda event: None)
+        beside.start(config("thinker", world, tmp_path, max_steps=10_000), False, _unwatched("thinker"))
         beside.running[0].process.kill()
         with pytest.raises(UserError, match=r"thinker: its process ended .* \(exit code -9\)"):
             for _ in range(100):

@@ -2,7 +2,7 @@
 there.
 
     with Beside(threads=1, control=control) as beside:
-        beside.start(config, resume=False, listener=bar)
+        beside.start(config, resume=False, view=ProgressBar(config.stage_name))
         while beside.running:
             beside.listen()
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
@@ -42,6 +43,7 @@ class Run:
     """A run that goes on in another process."""
 
     config: StageConfig
+    view: ExitStack
     listener: Listener
     process: BaseProcess
     told: Any  # a queue of the orders for it
@@ -72,21 +74,26 @@ class Beside:
             run.process.terminate()
         for run in self.running:
             run.process.join()
+            run.view.close()
 
     @property
     def configs(self) -> list[StageConfig]:
         """Those that are being trained."""
         return [run.config for run in self.running]
 
-    def start(self, config: StageConfig, resume: bool, listener: Listener) -> None:
-        """Train a config from now on, and tell `listener` its events while `listen` is called."""
+    def start(self, config: StageConfig, resume: bool, view: AbstractContextManager[Listener]) -> None:
+        """Train a config from now on, and tell its events to the listener that `view` gives while it lasts.
+
+        They are told while `listen` is called.
+        """
         told = self.context.Queue()
         process = self.context.Process(
             target=_train, args=(config, resume, self.threads, self.messages, told, os.getpid())
         )
         told.put(self.order)
         process.start()
-        self.running.append(Run(config, listener, process, told))
+        open_view = ExitStack()
+        self.running.append(Run(config, open_view, open_view.enter_context(view), process, told))
 
     def listen(self) -> None:
         """Wait a moment for an event, and hand it on; and what the control has to say.
@@ -112,6 +119,7 @@ class Beside:
         if message.error is not None:
             raise message.error
         run.process.join()
+        run.view.close()
         self.running.remove(run)
 
     def _obey(self) -> None:

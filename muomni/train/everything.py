@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -131,7 +131,7 @@ def _side_by_side(
         if isinstance(job.config, ThinkerConfig):
             matching_tokenizer(job.config)  # made here, once, and not by two at the same time
     tried = [job for job in jobs if not job.trains]
-    with ExitStack() as views, Beside(threads=max(1, (os.cpu_count() or 1) // at_once), control=control) as beside:
+    with Beside(threads=max(1, (os.cpu_count() or 1) // at_once), control=control) as beside:
         while beside.running or (waiting and not control.stopping):
             unmade = {Path(config.save_dir) for config in (*(job.config for job in waiting), *beside.configs)}
             ready = [job for job in waiting if unmade.isdisjoint(map(Path, job.config.begins_with))]
@@ -139,7 +139,7 @@ def _side_by_side(
                 say(_begins(job))
                 waiting.remove(job)
                 tried.append(job)
-                beside.start(job.config, job.folder.has_run, views.enter_context(shown(job.name)))
+                beside.start(job.config, job.folder.has_run, shown(job.name))
             beside.listen()
     return [job.outcome() for job in jobs if job in tried]
 
