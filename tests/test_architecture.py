@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "muomni"
 LEVELS = {
     "errors": 0,
     "files": 1,
+    "processes": 1,
     "config": 2,
     "data": 3,
     "plan": 4,
@@ -36,6 +37,7 @@ LEVELS = {
 WITHOUT_TORCH = (
     "errors",
     "files",
+    "processes",
     "config",
     "plan",
     "cli",
