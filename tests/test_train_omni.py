@@ -318,6 +318,15 @@ def test_a_stage_that_fails_beside_another_ends_both_with_its_message(world: Pat
         train_everything(fresh, "nano", _unwatched, lambda line: None, at_once=2)
 
 
+def test_stages_that_wait_for_each_other_are_told(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    new_file(
+        tmp_path / "omni_sft_nano.json", config("omni_sft", world, tmp_path / "run", thinker=str(tmp_path / "run"))
+    )
+    monkeypatch.setattr("muomni.train.everything.STAGES", {"omni_sft": STAGES["omni_sft"]})
+    with pytest.raises(UserError, match="omni_sft: would begin with each other's runs, or with their own"):
+        train_everything(tmp_path, "nano", _unwatched, lambda line: None, at_once=2)
+
+
 def test_a_run_whose_process_is_killed_is_told(world: Path, tmp_path: Path) -> None:
     with Beside(threads=1, control=Control()) as beside:
         beside.start(config("thinker", world, tmp_path, max_steps=10_000), False, _unwatched("thinker"))

@@ -19,6 +19,7 @@ from typing import Literal
 
 from muomni.config import STAGES, StageConfig, ThinkerConfig, read_config
 from muomni.config.reading import read_json
+from muomni.errors import UserError
 from muomni.train.beside import Beside
 from muomni.train.checkpoint import RunFolder
 from muomni.train.events import Control, Listener
@@ -135,6 +136,10 @@ def _side_by_side(
         while beside.running or (waiting and not control.stopping):
             unmade = {Path(config.save_dir) for config in (*(job.config for job in waiting), *beside.configs)}
             ready = [job for job in waiting if unmade.isdisjoint(map(Path, job.config.begins_with))]
+            if not ready and not beside.running:
+                names = ", ".join(job.config.stage_name for job in waiting)
+                problem = "would begin with each other's runs, or with their own"
+                raise UserError(problem, field=names, fix="Name other runs in their configs.")
             for job in ready[: 0 if control.stopping else at_once - len(beside.running)]:
                 say(_begins(job))
                 waiting.remove(job)
