@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from muomni.config.reading import Problem
 from muomni.config.stages import StageConfig
+from muomni.errors import UserError
 
 DECODER = (
     "d_model",
@@ -67,3 +68,19 @@ def disagreements(configs: Mapping[str, StageConfig]) -> dict[str, list[Problem]
                 message = f"is {value!r}, but {theirs} of the {leader} config is {expected!r}; make them equal"
                 found.setdefault(follower, []).append(Problem(ours, message))
     return found
+
+
+def must_agree(config: StageConfig, theirs: StageConfig, names: Mapping[str, str]) -> None:
+    """Nothing, where a run that this one begins with has the settings that it has.
+
+    Args:
+        theirs: that run's settings.
+        names: its settings and what the same ones are called in `config`.
+
+    Raises:
+        UserError: the first of them that differs.
+    """
+    for name, ours in names.items():
+        if getattr(theirs, name) != getattr(config, ours):
+            problem = f"is {getattr(config, ours)}, but {getattr(theirs, name)} in the run of {theirs.stage_name}"
+            raise UserError(problem, field=ours, fix="Make the configs agree, or name another run.")

@@ -131,7 +131,6 @@ def _side_by_side(
     for job in waiting:
         if isinstance(job.config, ThinkerConfig):
             matching_tokenizer(job.config)  # made here, once, and not by two at the same time
-    tried = [job for job in jobs if not job.trains]
     with Beside(threads=max(1, (os.cpu_count() or 1) // at_once), control=control) as beside:
         while beside.running or (waiting and not control.stopping):
             unmade = {Path(config.save_dir) for config in (*(job.config for job in waiting), *beside.configs)}
@@ -143,10 +142,9 @@ def _side_by_side(
             for job in ready[: 0 if control.stopping else at_once - len(beside.running)]:
                 say(_begins(job))
                 waiting.remove(job)
-                tried.append(job)
                 beside.start(job.config, job.folder.has_run, shown(job.name))
             beside.listen()
-    return [job.outcome() for job in jobs if job in tried]
+    return [job.outcome() for job in jobs if job not in waiting]
 
 
 def _steps(folder: RunFolder) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from muomni.config import OmniSFTConfig, read_config
+from muomni.config.agreement import must_agree
 from muomni.data.packed import token_stream
 from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError
@@ -58,10 +59,7 @@ def beginning(config: OmniSFTConfig, tokenizer: Tokenizer) -> tuple[OmniModel, l
         (thinker.model.config, {"rope_theta": "rope_theta"}),
     )
     for theirs, names in alike:  # what no weight's shape shows
-        for name, ours in names.items():
-            if getattr(theirs, name) != getattr(config, ours):
-                problem = f"is {getattr(config, ours)}, but {getattr(theirs, name)} in the run of {theirs.stage_name}"
-                raise UserError(problem, field=ours, fix="Make the configs agree, or name another run.")
+        must_agree(config, theirs, names)
     begin_control_tokens(model, tokenizer)
     return model, [folder for _, _, folder in parts]
 

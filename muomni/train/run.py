@@ -19,7 +19,7 @@ from muomni.config import (
     VisionConfig,
     VocoderConfig,
 )
-from muomni.config.agreement import MEL
+from muomni.config.agreement import MEL, must_agree
 from muomni.data.fingerprint import fingerprint
 from muomni.data.packed import split_rows, token_stream
 from muomni.data.sources import SOURCES
@@ -167,10 +167,7 @@ def vocoder_task(config: StageConfig) -> Task:
     if config.talker:
         begun = trained_or_shipped(config.talker, "talker")
         codec, notes = load_codec(begun), [f"every second mel is a copy of the codec's in {name_of(begun)}", *notes]
-        for name in MEL:
-            if getattr(codec.config, name) != getattr(config, name):
-                problem = f"is {getattr(config, name)}, but {getattr(codec.config, name)} in {name_of(begun)}"
-                raise UserError(problem, field=name, fix="Make the configs agree, or name another Talker.")
+        must_agree(config, codec.config, {name: name for name in MEL})
         data += f" {fingerprint(checkpoint_folder(begun) / WEIGHTS)}"
     objective = VocoderObjective(config, shown(validation, 1), codec)
     return Task(objective, train, validation, data, None, notes)

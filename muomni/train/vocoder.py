@@ -145,8 +145,9 @@ class VocoderObjective(Objective):
         if not self._codec:
             return mels
         codec = self._codec[0] = self._codec[0].to(mels.device)
-        copies = codec.decode(codec.encode(mels[1::2]))[:, : mels.shape[1]]
-        return mels.index_copy(0, torch.arange(1, len(mels), 2, device=mels.device), copies)
+        inputs = mels.clone()
+        inputs[1::2] = codec.decode(codec.encode(mels[1::2]))[:, : mels.shape[1]]
+        return inputs
 
     def forward(self, batch: Tensor, turn: Turn) -> Loss:
         true = self.log_mel(batch).transpose(1, 2)
