@@ -83,6 +83,7 @@ def test_all_problems_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
         ('{"learning_rat": 1}', 'did you mean "learning_rate"?'),
         ('{"n_heads": 3}', "is 3, which does not divide d_model 256; it divides by 1, 2, 4, 8, 16, 32, 64, 128"),
         ('{"n_kv_heads": 3}', "is 3, which does not divide n_heads 4; it may be 1, 2, 4"),
+        ('{"n_kv_heads": 1, "token_shift": true}', "n_kv_heads: is 1, which has no halves for token_shift"),
         ('{"warmup_steps": 500, "max_steps": 100}', "warmup_steps: is 500, longer than the run: max_steps is 100"),
         ('{"n_experts": 2, "experts_per_token": 3}', "is 3, more than n_experts 2"),
         ('{"lr": Infinity}', "lr: is Infinity; allowed is"),

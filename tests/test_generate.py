@@ -30,14 +30,18 @@ def greedy_without_cache(model: Thinker, prompt: list[int], count: int) -> list[
 PROMPT = some_ids(7).tolist()
 
 
-@pytest.mark.parametrize("changes", [{}, {"n_experts": 3}, {"use_swiglu": False}, {"tie_embeddings": False}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"n_experts": 3}, {"use_swiglu": False}, {"tie_embeddings": False}, {"token_shift": True}]
+)
 def test_greedy_writing_is_the_likeliest_token_again_and_again(changes: dict[str, int]) -> None:
     model = small_thinker(**changes)
     # long enough for the rearranged decoder to take over
     assert written(model, PROMPT, max_new_tokens=40, temperature=0) == greedy_without_cache(model, PROMPT, 40)
 
 
-@pytest.mark.parametrize("changes", [{}, {"n_experts": 3}, {"n_kv_heads": 1}, {"use_flash": False}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"n_experts": 3}, {"n_kv_heads": 1}, {"use_flash": False}, {"token_shift": True}]
+)
 def test_the_rearranged_decoder_gives_the_models_logits(changes: dict[str, int]) -> None:
     model, ids = small_thinker(**changes), some_ids(2, 12)
     mask = torch.arange(12) >= torch.tensor([[3], [0]])
@@ -134,7 +138,7 @@ def test_tokens_come_one_by_one_and_no_mode_leaks_out() -> None:
     assert [first, *stream] == written(model.eval(), PROMPT, max_new_tokens=30, temperature=0)
 
 
-@pytest.mark.parametrize("changes", [{}, {"n_experts": 3}])
+@pytest.mark.parametrize("changes", [{}, {"n_experts": 3}, {"token_shift": True}])
 def test_a_padded_batch_writes_what_each_prompt_writes_alone(changes: dict[str, int]) -> None:
     model = small_thinker(**changes)
     prompts = [some_ids(n, seed=n).tolist() for n in (3, 9, 5)]
@@ -156,8 +160,9 @@ def test_padding_counts_as_no_repetition() -> None:
     assert generate_batch(model, prompts, max_new_tokens=20, temperature=0, repetition_penalty=1e4) == alone
 
 
-def test_a_conversation_goes_on_in_its_cache() -> None:
-    model = small_thinker()
+@pytest.mark.parametrize("token_shift", [False, True])
+def test_a_conversation_goes_on_in_its_cache(token_shift: bool) -> None:
+    model = small_thinker(token_shift=token_shift)
     cache = model.new_cache()
     answer = written(model, PROMPT, max_new_tokens=12, temperature=0, cache=cache)
     assert cache.length == 7 + 12 - 1  # the last token has been written, but not read

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 
 from muomni.errors import UserError
 from muomni.nn import attention
-from muomni.nn.attention import Attention, attend, blocks, choose_kernel, fused, padding_bias
+from muomni.nn.attention import (
+    Attention,
+    attend,
+    blocks,
+    choose_kernel,
+    fused,
+    padding_bias,
+    previous_tokens,
+    shift_tokens,
+)
+from muomni.nn.cache import LayerCache
 
 
 def by_definition(
@@ -146,3 +156,40 @@ def test_cross_attention_sees_all_of_its_memory_and_hides_its_padding() -> None:
 def test_heads_that_do_not_divide_are_refused(d_model: int, heads: int, groups: int) -> None:
     with pytest.raises(UserError, match=f"n_heads {heads}"):
         Attention(d_model, heads, groups)
+
+
+@pytest.mark.parametrize("n_heads", [2, 3])
+def test_shifted_heads_pair_a_key_with_the_next_value_or_with_the_one_before(n_heads: int) -> None:
+    k, v = torch.randn(1, n_heads, 5, 4), torch.randn(1, n_heads, 5, 4)
+    keys, values = shift_tokens(k, v)
+    assert torch.equal(keys[:, :1, 1:], k[:, :1, :-1]) and torch.equal(values[:, :1], v[:, :1])
+    assert torch.equal(keys[:, 1:], k[:, 1:]) and torch.equal(values[:, 1:, 1:], v[:, 1:, :-1])
+    assert not keys[:, :1, 0].any() and not values[:, 1:, 0].any(), "the first token follows none"
+
+
+def test_a_shift_goes_on_in_its_cache() -> None:
+    k, v = torch.randn(1, 2, 5, 4), torch.randn(1, 2, 5, 4)
+    cache = LayerCache(5)
+    cuts = (slice(0, 3), slice(3, 4), slice(4, 5))
+    parts = [shift_tokens(k[:, :, part], v[:, :, part], None, cache) for part in cuts]
+    together = zip(*parts, strict=True)
+    for whole, cut in zip(shift_tokens(k, v), together, strict=True):
+        assert torch.equal(torch.cat(cut, 2), whole)
+
+
+def test_what_a_token_follows() -> None:
+    """A branch follows the end of its trunk, padding is followed by nobody, patches by themselves; counted from 1."""
+    documents, trunks = torch.tensor([[0, 0, 1, 1, 2, 3, 3]]), torch.tensor([[0, 0, 0, 0, 0, 3, 3]])
+    found = previous_tokens(documents=documents, trunks=trunks)
+    assert found is not None and found.tolist() == [[0, 1, 2, 3, 2, 0, 6, 7]]
+    found = previous_tokens(torch.tensor([[False, False, True, True], [True, True, False, True]]))
+    assert found is not None and found.tolist() == [[0, 0, 0, 3, 4], [0, 1, 2, 2, 4]]
+    picture = torch.tensor([[0.0, 1.0, 1.0, 1.0, 2.0, 3.0]])  # a mark, three patches, two words
+    found = previous_tokens(positions=picture)
+    assert found is not None and found.tolist() == [[0, 2, 3, 4, 4, 5, 6]]
+    assert previous_tokens() is None
+
+
+def test_a_single_head_has_no_halves() -> None:
+    with pytest.raises(UserError, match="n_kv_heads: is 1, and token_shift is on"):
+        Attention(16, 4, 1, token_shift=True)

@@ -16,7 +16,7 @@ from muomni.models.thinker import Thinker
 from muomni.train.omni_data import collate
 from muomni.train.omni_sft import OmniObjective
 
-SMALL = dict(vocab_size=512, d_model=32, n_layers=2, n_heads=2, n_kv_heads=1, d_ff=48, ctx_len=96, dropout=0.0)
+SMALL = dict(vocab_size=512, d_model=32, n_layers=2, n_heads=4, n_kv_heads=2, d_ff=48, ctx_len=96, dropout=0.0)
 SMALL |= dict(audio_d_model=16, audio_layers=1, audio_heads=2, audio_d_ff=32, downsample=5, max_audio_seconds=2.0)
 SMALL |= dict(img_size=16, patch=8, vision_d_model=16, vision_layers=1, vision_heads=2, vision_d_ff=32)
 
@@ -26,10 +26,10 @@ def tokenizer() -> Tokenizer:
     return Tokenizer.load(shipped("thinker") / TOKENIZER)
 
 
-@pytest.fixture
-def model() -> OmniModel:
+@pytest.fixture(params=[False, True], ids=["plain", "token_shift"])
+def model(request: pytest.FixtureRequest) -> OmniModel:
     torch.manual_seed(0)
-    return OmniModel(OmniSFTConfig(**SMALL)).eval()
+    return OmniModel(OmniSFTConfig(**SMALL, token_shift=request.param)).eval()
 
 
 def two_branches(tokenizer: Tokenizer, first: str, second: str) -> tuple[Row, list[int], dict]:
@@ -78,6 +78,15 @@ def test_a_branch_sees_the_picture_and_itself_and_no_other_branch(model: OmniMod
     changed = both.rows._replace(pictures=255 - both.rows.pictures)
     with torch.no_grad():
         assert not torch.allclose(here, model.hidden(changed)[0, -n:], atol=1e-3)
+
+
+def test_a_branch_is_read_as_its_trunk_and_itself_alone(model: OmniModel, tokenizer: Tokenizer) -> None:
+    both = collate([two_branches(tokenizer, "what color?", "where is the ring?")], tokenizer.pad_id).rows
+    with torch.no_grad():
+        embedded, here = model.embed(both), model.hidden(both)
+        alone = both.documents[0] != 1
+        there = model.thinker.hidden(embedded[:, alone], positions=both.positions[:, alone]).last
+    assert torch.allclose(here[:, alone], there, atol=1e-5)
 
 
 def test_what_is_heard_changes_what_is_said(model: OmniModel, tokenizer: Tokenizer) -> None:

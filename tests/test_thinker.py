@@ -68,7 +68,7 @@ def test_cached_logits_are_the_full_logits_for_any_chunks(
 
 
 def test_left_padding_changes_nothing() -> None:
-    for changes in ({}, {"n_experts": 3}, {"use_flash": False}):
+    for changes in ({}, {"n_experts": 3}, {"use_flash": False}, {"token_shift": True}):
         model, ids = small_thinker(**changes), some_ids(1, 9)
         alone = model(ids)
         padded = torch.cat((some_ids(1, 4, seed=7), ids), 1)
@@ -85,7 +85,7 @@ def test_rows_of_a_batch_do_not_see_each_other() -> None:
 
 
 def test_documents_in_one_row_are_as_if_each_were_alone() -> None:
-    for changes in ({}, {"use_flash": False}):
+    for changes in ({}, {"use_flash": False}, {"token_shift": True}):
         model, ids = small_thinker(**changes), some_ids(1, 20)
         numbers = torch.tensor([[1] * 5 + [2] * 9 + [3] * 6])
         alone = torch.cat([model.hidden(part).last for part in ids.split((5, 9, 6), 1)], 1)

@@ -42,7 +42,7 @@ def test_weights_come_back_from_llama(tied: bool) -> None:
     assert all(torch.equal(back[name], weight) for name, weight in ours.state_dict().items())
 
 
-@pytest.mark.parametrize("changes", [{"n_experts": 2}, {"use_swiglu": False}])
+@pytest.mark.parametrize("changes", [{"n_experts": 2}, {"use_swiglu": False}, {"token_shift": True}])
 def test_what_llama_does_not_have_is_refused(changes: dict[str, int]) -> None:
     with pytest.raises(UserError, match="Llama"):
         llama_config(small_config(**changes))

@@ -37,7 +37,7 @@ RUN: dict[str, Any] = dict(
     optimizer="muon",
 )  # fmt: skip
 DECODER: dict[str, Any] = dict(
-    d_model=32, n_layers=1, n_heads=2, n_kv_heads=1, d_ff=48, vocab_size=400, ctx_len=128, dropout=0.0
+    d_model=32, n_layers=1, n_heads=2, n_kv_heads=2, d_ff=48, vocab_size=400, ctx_len=128, dropout=0.0
 )
 SHAPES: dict[str, dict[str, Any]] = {
     "thinker": DECODER,
@@ -140,6 +140,11 @@ def test_the_first_steps_may_be_text_alone_and_one_caption_serves_many_questions
         branches[trunk].add(document)
     assert max(map(len, branches.values())) > 3, "a caption and its questions"
     assert train_rows[Place(0, 3, 15)][0].ids == train_rows[Place(0, 3)][0].ids, "else the step changes nothing"
+    asks = {step: " ".join(train_rows.tokenizer.decode(row.ids) for row, _, _ in rows) for step, rows in drawn.items()}
+    of_two = ("bigger than", "next to", "left of", "right of", "above", "below", "how many")
+    questions = {step: [part for part in text.split("?")[:-1]] for step, text in asks.items()}
+    hard = [sum(any(of in each[-40:] for of in of_two) for each in some) for some in questions.values()]
+    assert hard[0] == 0 < hard[1], "what belongs to what is asked first"
 
 
 def test_the_shipped_model_looks_at_its_pictures(world: Path) -> None:
@@ -176,6 +181,14 @@ def test_a_run_begins_with_all_of_an_earlier_omni_run_that_is_named_as_its_think
     assert all(torch.equal(weight, weights[name]) for name, weight in model.state_dict().items())
     with pytest.raises(UserError, match="the config makes"):
         beginning(again.model_copy(update={"audio_d_ff": 64}), earlier.tokenizer)
+
+
+def test_a_shift_may_begin_but_not_end(world: Path, tmp_path: Path) -> None:
+    shifted = config("omni_sft", world, tmp_path / "shifted", token_shift=True, max_steps=1, warmup_steps=0)
+    train(shifted)
+    plain = config("omni_sft", world, tmp_path / "plain", thinker=str(tmp_path / "shifted"))
+    with pytest.raises(UserError, match="token_shift: is False, but True in the run of omni_sft"):
+        train(plain)
 
 
 @pytest.mark.parametrize("field", ["d_model", "audio_d_ff", "vision_d_ff"])

@@ -57,6 +57,13 @@ def _kv_groups(n_kv_heads: int, n_heads: int) -> Verdict:
     return None
 
 
+@rule("n_kv_heads", "token_shift")
+def _halves(n_kv_heads: int, token_shift: bool) -> Verdict:
+    if token_shift and n_kv_heads < 2:
+        return f"is {n_kv_heads}, which has no halves for token_shift; 2 or more, or set token_shift to false"
+    return None
+
+
 @rule("experts_per_token", "n_experts")
 def _experts(experts_per_token: int, n_experts: int) -> Verdict:
     if 0 < n_experts < experts_per_token:

@@ -179,6 +179,9 @@ class DecoderConfig(AttentionConfig):
     rope_theta: float = setting(
         10000.0, "Base wavelength of the rotary positions.", low=100.0, high=10_000_000.0, scale="log"
     )
+    token_shift: bool = setting(
+        False, "Half of the key-value heads look for a token and take the next one's value; half, the one's before."
+    )
     norm_eps: float = setting(1e-5, "Keeps RMSNorm from dividing by zero.", low=1e-8, high=1e-2, scale="log")
     tie_embeddings: bool = setting(True, "Use the embedding matrix for the output as well.")
     n_experts: int = setting(

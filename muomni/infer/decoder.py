@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from muomni.models.thinker import Thinker
-from muomni.nn.attention import attend
+from muomni.nn.attention import attend, shift_tokens
 from muomni.nn.block import Block
 from muomni.nn.cache import KVCache, LayerCache
 from muomni.nn.feed_forward import SwiGLU
@@ -56,6 +56,7 @@ class _Layer:
     def __init__(self, block: Block) -> None:
         self.block, attention = block, block.attention
         self.head_dim, self.use_flash = attention.head_dim, attention.use_flash
+        self.token_shift = attention.token_shift
         self.heads, self.kv_heads = (part.out_features // self.head_dim for part in (attention.query, attention.key))
         self.unit = _Unit(block.attention_norm)
         inputs = (attention.query.weight, attention.key.weight, attention.value.weight)
@@ -72,7 +73,10 @@ class _Layer:
         heads, kv_heads = self.heads, self.kv_heads
         qkv = self.qkv(self.unit(x)).view(len(x), -1, 1, self.head_dim)  # (B, H + 2 G, 1, D)
         turned = rotate(qkv.narrow(1, 0, heads + kv_heads), turn)
-        k, v = seen.append(turned.narrow(1, heads, kv_heads), qkv.narrow(1, heads + kv_heads, kv_heads))
+        k, v = turned.narrow(1, heads, kv_heads), qkv.narrow(1, heads + kv_heads, kv_heads)
+        if self.token_shift:
+            k, v = shift_tokens(k, v, None, seen)
+        k, v = seen.append(k, v)
         mixed = attend(turned.narrow(1, 0, heads), k, v, bias=bias, use_flash=self.use_flash)
         x = torch.addmm(x, mixed.reshape(x.shape), self.output)
         if self.gate_up is None:

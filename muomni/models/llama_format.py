@@ -36,13 +36,17 @@ def llama_config(config: ThinkerConfig) -> dict[str, Any]:
     """What stands in the `config.json` of a transformers Llama.
 
     Raises:
-        UserError: Llama has no such architecture (GELU, experts).
+        UserError: Llama has no such architecture (GELU, experts, shifted tokens).
     """
-    if config.n_experts or not config.use_swiglu:
-        found = f"n_experts {config.n_experts}" if config.n_experts else "use_swiglu false"
+    strange = {
+        f"n_experts {config.n_experts}": config.n_experts > 0,
+        "use_swiglu false": not config.use_swiglu,
+        "token_shift true": config.token_shift,
+    }
+    if found := next((name for name, is_so in strange.items() if is_so), None):
         raise UserError(
             f"Llama's format knows no model with {found}",
-            fix="Export a dense model with SwiGLU, or use the weights in this project's own format.",
+            fix="Export a dense SwiGLU model without token_shift, or use the weights in this project's own format.",
         )
     return {
         "architectures": ["LlamaForCausalLM"],

@@ -3,8 +3,8 @@
     ids (B, T) -> embedding (B, T, C) -> n_layers blocks -> RMSNorm -> logits (B, T, V)
 
 Built like Llama (Touvron et al. 2023): RMSNorm before each branch, rotary positions, grouped-query attention, SwiGLU,
-no biases; optionally a mixture of experts. With weights copied over, its logits are those of transformers'
-`LlamaForCausalLM`. B, T, C, V: batch, time, width, vocabulary.
+no biases; optionally a mixture of experts, and heads that look at the token before. With weights copied over, its
+logits are those of transformers' `LlamaForCausalLM` (without those two). B, T, C, V: batch, time, width, vocabulary.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from muomni.config import ThinkerConfig
 from muomni.errors import UserError
-from muomni.nn.attention import document_bias, padding_bias
+from muomni.nn.attention import document_bias, padding_bias, previous_tokens
 from muomni.nn.block import Block, initialise
 from muomni.nn.cache import KVCache
 from muomni.nn.experts import Experts
@@ -65,6 +65,7 @@ class Thinker(nn.Module):
                 use_swiglu=config.use_swiglu,
                 dropout=config.dropout,
                 norm_eps=config.norm_eps,
+                token_shift=config.token_shift,
                 n_experts=config.n_experts,
                 experts_per_token=config.experts_per_token,
                 use_flash=config.use_flash,
@@ -129,9 +130,11 @@ class Thinker(nn.Module):
         turn = turn.to(dtype)
         if documents is not None:
             bias = document_bias(documents, trunks).to(dtype)
+        previous = previous_tokens(mask, documents, trunks, positions) if self.config.token_shift else None
         chosen = x if layer == 0 else None
         for number, block in enumerate(self.blocks, start=1):
-            x = block(x, turn=turn, bias=bias, cache=None if cache is None else cache.layers[number - 1])
+            seen = None if cache is None else cache.layers[number - 1]
+            x = block(x, turn=turn, bias=bias, previous=previous, cache=seen)
             if number == layer:
                 chosen = x
         return Hidden(self.norm(x), chosen, self._take_balance_loss())

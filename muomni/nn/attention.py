@@ -154,6 +154,68 @@ def document_bias(documents: torch.Tensor, trunks: torch.Tensor | None = None) -
     return torch.zeros(other.shape, device=other.device).masked_fill(other, MASKED)[:, None]
 
 
+def shift_tokens(
+    k: torch.Tensor, v: torch.Tensor, previous: torch.Tensor | None = None, cache: LayerCache | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Half of the heads with the key of the token before, the others with its value.
+
+    The first half look for a token and take the value of the one behind it, as induction heads do (Olsson et al. 2022);
+    the others look for a token and take the value of the one in front of it: what is red, and what color the circle
+    has. Which words belong together need then not be learned by one layer for the next. With an uneven number of heads,
+    the others are more.
+
+    Args:
+        k, v: (B, G, T, D), keys turned to their positions; G is 2 or more.
+        previous: (B, T + 1), see `previous_tokens`; None: each token follows the one before it.
+        cache: has what the first token follows, and gets what the next one will.
+    """
+    half = k.shape[1] // 2
+    ours = torch.cat((k[:, :half], v[:, half:]), 1)
+    first = ours.new_zeros(*ours.shape[:2], 1, ours.shape[3]) if cache is None or cache.before is None else cache.before
+    line = torch.cat((first, ours), 2)  # (B, G, 1 + T, D)
+    if previous is not None:
+        line = line.gather(2, previous[:, None, :, None].expand(-1, line.shape[1], -1, line.shape[3]))
+    if cache is not None:
+        cache.before = line[:, :, -1:]
+    return torch.cat((line[:, :half, :-1], k[:, half:]), 1), torch.cat((v[:, :half], line[:, half:, :-1]), 1)
+
+
+def previous_tokens(
+    real: torch.Tensor | None = None,
+    documents: torch.Tensor | None = None,
+    trunks: torch.Tensor | None = None,
+    positions: torch.Tensor | None = None,
+) -> torch.Tensor | None:
+    """Which token each of T follows, and the one after them: (B, T + 1), from 1 up; 0 is what came before them all.
+
+    Args:
+        real: (B, T), False where a token is padding: that is followed by none.
+        documents, trunks: as in `document_bias`. A document's first token follows the last of the document that it
+            branches off from, or none; nothing may then come before.
+        positions: (B, T). Neighbours that share one, as the patches of a picture do, have no order: they follow
+            themselves, and nothing is shifted.
+    """
+    known = [each for each in (real, documents, positions) if each is not None]
+    if not known:
+        return None
+    n_rows, length = known[0].shape
+    at = torch.arange(1, length + 1, device=known[0].device).expand(n_rows, -1)
+    if documents is not None:
+        trunks = documents if trunks is None else trunks
+        seen = documents[:, :, None] == documents[:, None, :]
+        seen |= trunks[:, :, None] == documents[:, None, :]
+        earlier = seen & (at[:, None, :] < at[:, :, None])
+        found = torch.cat((torch.where(earlier, at[:, None, :], 0).amax(2), at[:, -1:]), 1)
+    else:
+        last = at if real is None else torch.where(real, at, 0).cummax(1).values
+        found = torch.cat((torch.zeros_like(last[:, :1]), last), 1)
+    if positions is not None:
+        beside = positions[:, 1:] == positions[:, :-1]
+        found[:, :-2] = torch.where(beside, at[:, :-1], found[:, :-2])
+        found[:, 1:-1] = torch.where(beside, at[:, 1:], found[:, 1:-1])
+    return found
+
+
 class Attention(nn.Module):
     """Queries from x; keys and values from x, or from a memory (cross-attention).
 
@@ -162,10 +224,12 @@ class Attention(nn.Module):
         n_heads: query heads H.
         n_kv_heads: key-value heads G; None means as many as query heads.
         d_memory: width of the memory that keys and values come from; None means x itself.
+        token_shift: see `shift_tokens`.
         use_flash: False forbids the fused kernel.
 
     Raises:
-        UserError: the heads do not divide the width, or the key-value heads do not divide the heads.
+        UserError: the heads do not divide the width, the key-value heads do not divide the heads, or a single one is to
+            be shifted by halves.
     """
 
     def __init__(
@@ -175,6 +239,7 @@ class Attention(nn.Module):
         n_kv_heads: int | None = None,
         *,
         d_memory: int | None = None,
+        token_shift: bool = False,
         use_flash: bool = True,
     ) -> None:
         super().__init__()
@@ -184,7 +249,10 @@ class Attention(nn.Module):
                 f"d_model {d_model}, n_heads {n_heads} and n_kv_heads {n_kv_heads} do not divide evenly",
                 fix="n_heads must divide d_model, and n_kv_heads must divide n_heads.",
             )
+        if token_shift and n_kv_heads < 2:
+            raise UserError("is 1, and token_shift is on", field="n_kv_heads", fix="Set it to 2 or more.")
         self.head_dim = d_model // n_heads
+        self.token_shift = token_shift
         self.use_flash = use_flash
         source = d_model if d_memory is None else d_memory
         self.query = nn.Linear(d_model, d_model, bias=False)
@@ -199,6 +267,7 @@ class Attention(nn.Module):
         causal: bool = False,
         turn: Rotation | None = None,
         bias: torch.Tensor | None = None,
+        previous: torch.Tensor | None = None,
         cache: LayerCache | None = None,
         memory: torch.Tensor | None = None,
     ) -> torch.Tensor:
@@ -208,6 +277,7 @@ class Attention(nn.Module):
             causal: a token sees only itself and those before it.
             turn: rotary positions of the T tokens.
             bias: added to the scores, (B or 1, 1, T or 1, S).
+            previous: with token_shift, see `shift_tokens`.
             cache: the T tokens follow those in the cache, and are added to it. In cross-attention: keeps the memory's
                 keys and values, which are computed the first time only.
             memory: (B, S, d_memory), in cross-attention.
@@ -223,6 +293,8 @@ class Attention(nn.Module):
             k, v = self._heads(self.key(source)), self._heads(self.value(source))
             if turn is not None:
                 q, k = rotate(q, turn), rotate(k, turn)
+            if self.token_shift:
+                k, v = shift_tokens(k, v, previous, cache)
             if cache is not None:
                 k, v = cache.append(k, v)
         mixed = attend(q, k, v, causal=causal, bias=bias, use_flash=self.use_flash)  # (B, H, T, D)

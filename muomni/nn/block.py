@@ -31,6 +31,7 @@ class Block(nn.Module):
         use_swiglu: SwiGLU or GELU.
         dropout: share of each branch's output dropped in training.
         d_memory: width of the memory for cross-attention; None means a block without.
+        token_shift: some heads look at the token before, see `nn.attention.shift_tokens`.
         n_experts, experts_per_token: a mixture of experts in place of the feed-forward layer; 0 experts: none.
         use_flash: False forbids the fused attention kernel.
     """
@@ -47,6 +48,7 @@ class Block(nn.Module):
         dropout: float = 0.0,
         norm_eps: float = 1e-5,
         d_memory: int | None = None,
+        token_shift: bool = False,
         n_experts: int = 0,
         experts_per_token: int = 2,
         use_flash: bool = True,
@@ -54,7 +56,7 @@ class Block(nn.Module):
         super().__init__()
         self.causal = causal
         self.attention_norm = RMSNorm(d_model, norm_eps)
-        self.attention = Attention(d_model, n_heads, n_kv_heads, use_flash=use_flash)
+        self.attention = Attention(d_model, n_heads, n_kv_heads, token_shift=token_shift, use_flash=use_flash)
         if d_memory is not None:
             self.cross_norm = RMSNorm(d_model, norm_eps)
             self.cross_attention = Attention(d_model, n_heads, d_memory=d_memory, use_flash=use_flash)
@@ -72,6 +74,7 @@ class Block(nn.Module):
         *,
         turn: Rotation | None = None,
         bias: torch.Tensor | None = None,
+        previous: torch.Tensor | None = None,
         cache: LayerCache | None = None,
         memory: torch.Tensor | None = None,
         memory_bias: torch.Tensor | None = None,
@@ -79,7 +82,8 @@ class Block(nn.Module):
     ) -> torch.Tensor:
         """x (B, T, C) -> (B, T, C); the other arguments are those of `Attention`, memory's of the cross-attention."""
         normed = self.attention_norm(x)
-        x = x + self.dropout(self.attention(normed, causal=self.causal, turn=turn, bias=bias, cache=cache))
+        mixed = self.attention(normed, causal=self.causal, turn=turn, bias=bias, previous=previous, cache=cache)
+        x = x + self.dropout(mixed)
         if memory is not None:
             looked = self.cross_attention(self.cross_norm(x), memory=memory, bias=memory_bias, cache=memory_cache)
             x = x + self.dropout(looked)

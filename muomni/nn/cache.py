@@ -19,6 +19,7 @@ class LayerCache:
         self.length = 0
         self.keys: torch.Tensor | None = None  # (B, G, max_len, D)
         self.values: torch.Tensor | None = None
+        self.before: torch.Tensor | None = None  # (B, G, 1, D): of the last token, what the next one takes over
 
     def append(self, keys: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Write keys and values (B, G, T, D) of T new tokens, and return all so far (B, G, length, D)."""

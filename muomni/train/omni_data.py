@@ -12,7 +12,8 @@
 Questions are drawn as the grammar draws them: a kind, a branch, an item, a template; only that the hard kinds of
 `DRAWN` are drawn more often, as they are learned last. One picture serves many of them,
 so that the model learns from it several times and reads it once; so does one caption. With `text_first` a run begins
-with text alone: a step of it costs less, and what it teaches, to look an answer up, pictures need as well.
+with text alone, and with the questions of `FIRST`: such a step costs less, and what it teaches, to look an answer up,
+all else needs as well.
 A task that the data does not support is left out with a line that says so: captions and transcripts alone hold no
 questions.
 """
@@ -51,6 +52,8 @@ TRIES = 4
 MOST_BRANCHES = 9
 DRAWN = {"relation": 10.0, "where": 10.0, "which": 4.0, "compare": 3.0, "describe": 3.0}
 """How often a kind of question is drawn, if not once: answers that take two things and how they stand to each other."""
+FIRST = ("color", "shape", "exist")
+"""Kinds of questions that a run with `text_first` begins with: what belongs to what."""
 ALONE = 5
 """One spoken question in so many is small talk without a picture."""
 
@@ -121,8 +124,8 @@ class Conversations:
     def __getitem__(self, place: Place) -> tuple[Row, list[int], dict[tuple[str, object], torch.Tensor]]:
         chance = dice(self.config.seed, place)
         self.media: dict[tuple[str, object], torch.Tensor] = {}
-        early = place.step is not None and place.step < self.text_steps
-        shares = self.text_alone if early else self.shares
+        self.early = place.step is not None and place.step < self.text_steps
+        shares = self.text_alone if self.early else self.shares
         row, tasks, failures = Row(self.tokenizer), list[int](), 0
         while failures < TRIES:
             task = int(chance.choice(len(TASKS), p=shares))
@@ -167,6 +170,8 @@ class Conversations:
         """Questions about facts, each a branch of what the row tells or shows of them."""
         trunk, at = row.document, row.at
         kinds = question_kinds(facts)
+        if self.early:
+            kinds = {kind: kinds[kind] for kind in FIRST if kind in kinds} or kinds
         each, often = list(kinds.values()), np.array([DRAWN.get(kind, 1.0) for kind in kinds])
         often /= often.sum()
         for _ in range(MOST_BRANCHES):

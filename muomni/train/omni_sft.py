@@ -12,6 +12,7 @@ import torch
 
 from muomni.config import OmniSFTConfig, read_config
 from muomni.config.agreement import must_agree
+from muomni.config.stages import DecoderConfig
 from muomni.data.packed import token_stream
 from muomni.data.tokenizer import Tokenizer
 from muomni.errors import UserError
@@ -39,6 +40,7 @@ def beginning(config: OmniSFTConfig, tokenizer: Tokenizer) -> tuple[OmniModel, l
     if isinstance(read_config(checkpoint_folder(begun) / CONFIG).config, OmniSFTConfig):
         omni = load_omni(begun)
         same_tokenizer(omni.tokenizer, tokenizer, config, omni.folder)
+        keeps_its_shift(config, omni.model.config)
         fill(model, omni.model.state_dict(), omni.folder, AGREE)
         return model, [omni.folder]
     thinker = load_thinker(begun)
@@ -60,8 +62,18 @@ def beginning(config: OmniSFTConfig, tokenizer: Tokenizer) -> tuple[OmniModel, l
     )
     for theirs, names in alike:  # what no weight's shape shows
         must_agree(config, theirs, names)
+    keeps_its_shift(config, thinker.model.config)
     begin_control_tokens(model, tokenizer)
     return model, [folder for _, _, folder in parts]
+
+
+def keeps_its_shift(config: OmniSFTConfig, theirs: DecoderConfig) -> None:
+    """Nothing, unless the run that this one begins with has learned with `token_shift` and this one would not.
+
+    The other way round is allowed, and what nano does: stage A trains a plain Llama, and E learns to look next door.
+    """
+    if theirs.token_shift:
+        must_agree(config, theirs, {"token_shift": "token_shift"})
 
 
 def same_tokenizer(theirs: Tokenizer, ours: Tokenizer, config: OmniSFTConfig, folder: Path) -> None:
