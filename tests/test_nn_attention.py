@@ -178,15 +178,12 @@ def test_a_shift_goes_on_in_its_cache() -> None:
 
 
 def test_what_a_token_follows() -> None:
-    """A branch follows the end of its trunk, padding is followed by nobody, patches by themselves; counted from 1."""
+    """A branch follows the end of its trunk, padding is followed by nobody; counted from 1."""
     documents, trunks = torch.tensor([[0, 0, 1, 1, 2, 3, 3]]), torch.tensor([[0, 0, 0, 0, 0, 3, 3]])
     found = previous_tokens(documents=documents, trunks=trunks)
     assert found is not None and found.tolist() == [[0, 1, 2, 3, 2, 0, 6, 7]]
     found = previous_tokens(torch.tensor([[False, False, True, True], [True, True, False, True]]))
     assert found is not None and found.tolist() == [[0, 0, 0, 3, 4], [0, 1, 2, 2, 4]]
-    picture = torch.tensor([[0.0, 1.0, 1.0, 1.0, 2.0, 3.0]])  # a mark, three patches, two words
-    found = previous_tokens(positions=picture)
-    assert found is not None and found.tolist() == [[0, 2, 3, 4, 4, 5, 6]]
     assert previous_tokens() is None
 
 

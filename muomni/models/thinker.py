@@ -130,7 +130,7 @@ class Thinker(nn.Module):
         turn = turn.to(dtype)
         if documents is not None:
             bias = document_bias(documents, trunks).to(dtype)
-        previous = previous_tokens(mask, documents, trunks, positions) if self.config.token_shift else None
+        previous = previous_tokens(mask, documents, trunks) if self.config.token_shift else None
         chosen = x if layer == 0 else None
         for number, block in enumerate(self.blocks, start=1):
             seen = None if cache is None else cache.layers[number - 1]

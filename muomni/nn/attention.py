@@ -181,10 +181,7 @@ def shift_tokens(
 
 
 def previous_tokens(
-    real: torch.Tensor | None = None,
-    documents: torch.Tensor | None = None,
-    trunks: torch.Tensor | None = None,
-    positions: torch.Tensor | None = None,
+    real: torch.Tensor | None = None, documents: torch.Tensor | None = None, trunks: torch.Tensor | None = None
 ) -> torch.Tensor | None:
     """Which token each of T follows, and the one after them: (B, T + 1), from 1 up; 0 is what came before them all.
 
@@ -192,28 +189,18 @@ def previous_tokens(
         real: (B, T), False where a token is padding: that is followed by none.
         documents, trunks: as in `document_bias`. A document's first token follows the last of the document that it
             branches off from, or none; nothing may then come before.
-        positions: (B, T). Neighbours that share one, as the patches of a picture do, have no order: they follow
-            themselves, and nothing is shifted.
     """
-    known = [each for each in (real, documents, positions) if each is not None]
-    if not known:
-        return None
-    n_rows, length = known[0].shape
-    at = torch.arange(1, length + 1, device=known[0].device).expand(n_rows, -1)
     if documents is not None:
+        at = torch.arange(1, documents.shape[1] + 1, device=documents.device).expand(len(documents), -1)
         trunks = documents if trunks is None else trunks
         seen = documents[:, :, None] == documents[:, None, :]
         seen |= trunks[:, :, None] == documents[:, None, :]
         earlier = seen & (at[:, None, :] < at[:, :, None])
-        found = torch.cat((torch.where(earlier, at[:, None, :], 0).amax(2), at[:, -1:]), 1)
-    else:
-        last = at if real is None else torch.where(real, at, 0).cummax(1).values
-        found = torch.cat((torch.zeros_like(last[:, :1]), last), 1)
-    if positions is not None:
-        beside = positions[:, 1:] == positions[:, :-1]
-        found[:, :-2] = torch.where(beside, at[:, :-1], found[:, :-2])
-        found[:, 1:-1] = torch.where(beside, at[:, 1:], found[:, 1:-1])
-    return found
+        return torch.cat((torch.where(earlier, at[:, None, :], 0).amax(2), at[:, -1:]), 1)
+    if real is None:
+        return None
+    last = torch.where(real, torch.arange(1, real.shape[1] + 1, device=real.device), 0).cummax(1).values
+    return torch.cat((torch.zeros_like(last[:, :1]), last), 1)
 
 
 class Attention(nn.Module):
