@@ -17,7 +17,7 @@ def some_config(dice: random.Random) -> ThinkerConfig:
     """A valid Thinker from 32 to 512 wide, over everything that changes its memory."""
     heads = dice.choice([1, 2, 3, 4, 6, 8])
     width = heads * dice.choice([16, 32, 64])
-    return ThinkerConfig(
+    config = ThinkerConfig(
         vocab_size=dice.choice([512, 4096, 32000, 50000]),
         d_model=width,
         n_heads=heads,
@@ -35,6 +35,7 @@ def some_config(dice: random.Random) -> ThinkerConfig:
         experts_per_token=dice.choice([1, 2]),
         separate_documents=dice.random() < 0.3,
     )
+    return config.model_copy(update={"token_shift": config.n_kv_heads > 1 and dice.random() < 0.5})
 
 
 def error(config: ThinkerConfig) -> float:
