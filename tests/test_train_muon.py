@@ -52,11 +52,12 @@ def test_a_step_is_about_as_long_as_adamw_s() -> None:
     assert 0.1 < float(p.square().mean().sqrt()) < 0.4
 
 
-def test_muon_takes_the_blocks_matrices_and_adamw_everything_else() -> None:
-    model = nn.ModuleDict({"embedding": nn.Embedding(5, 8), "blocks": nn.ModuleList([nn.Linear(8, 8)])})
+def test_muon_takes_the_matrices_of_blocks_and_projectors_and_adamw_everything_else() -> None:
+    inside = {"blocks": nn.ModuleList([nn.Linear(8, 8)]), "audio_projector": nn.ModuleDict({"up": nn.Linear(8, 4)})}
+    model = nn.ModuleDict({"embedding": nn.Embedding(5, 8), "head": nn.Linear(8, 5)} | inside)
     found = make_optimizers(model.named_parameters(), 1e-3, 0.1, kind="muon")
-    (matrix,) = (p for group in found[MUON].param_groups for p in group["params"])
-    assert matrix is model["blocks"][0].weight
+    matrices = {id(p) for group in found[MUON].param_groups for p in group["params"]}
+    assert matrices == {id(model["blocks"][0].weight), id(model["audio_projector"]["up"].weight)}
     rest = {id(p) for group in found[""].param_groups for p in group["params"]}
-    assert rest == {id(p) for p in model.parameters()} - {id(matrix)}
+    assert rest == {id(p) for p in model.parameters()} - matrices
     assert list(make_optimizers(model.named_parameters(), 1e-3, 0.1)) == [""]

@@ -149,7 +149,7 @@ class AdamConfig(StageConfig):
     lr: float = setting(3e-4, "Highest learning rate.", low=1e-7, high=1.0, scale="log", group="optimizer")
     optimizer: Literal["adamw", "muon"] = setting(
         "adamw",
-        "AdamW for everything, or Muon for the blocks' matrices: fewer steps to the same loss.",
+        "AdamW for everything, or Muon for the matrices of blocks and projectors: fewer steps to the same loss.",
         group="optimizer",
     )
 

@@ -1,7 +1,7 @@
-"""The optimizers: AdamW for everything, or Muon for the matrices inside the blocks and AdamW for the rest.
+"""The optimizers: AdamW for everything, or Muon for the matrices inside blocks and projectors, AdamW for the rest.
 
 AdamW (Loshchilov & Hutter 2019) decays matrices only: gains and biases are left to the data. Muon needs about half as
-many steps where blocks are trained from zero. Embeddings, heads, convolutions and vectors are AdamW's in both.
+many steps where these are trained from zero. Embeddings, heads, convolutions and vectors are AdamW's in both.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from torch import nn
 from muomni.train.muon import Muon
 
 BETAS = (0.9, 0.95)
+HIDDEN = ("blocks.", "projector.")
+"""What stands in the names of matrices that Muon takes: those between layers, neither embeddings nor heads."""
 MUON = " matrices"
 """What the name of a turn's second optimizer ends with."""
 
@@ -30,7 +32,7 @@ def make_optimizers(
     AdamW's fused kernel does each parameter in one pass: fewer temporaries, and faster.
     """
     trained = [(name, p) for name, p in parameters if p.requires_grad]
-    matrices = [p for name, p in trained if kind == "muon" and p.dim() == 2 and "blocks." in name]
+    matrices = [p for name, p in trained if kind == "muon" and p.dim() == 2 and any(part in name for part in HIDDEN)]
     taken = {id(p) for p in matrices}
     rest = [p for _, p in trained if id(p) not in taken]
     groups = [
