@@ -50,7 +50,7 @@ TEXT = TASKS.index("text")
 TRIES = 4
 """Tasks tried, at the end of a row, for one that still fits."""
 MOST_BRANCHES = 9
-DRAWN = {"relation": 10.0, "where": 10.0, "which": 4.0, "compare": 3.0, "describe": 3.0}
+DRAWN = {"relation": 3.0, "where": 3.0, "which": 2.0, "describe": 2.0}
 """How often a kind of question is drawn, if not once: answers that take two things and how they stand to each other."""
 FIRST = ("color", "shape", "exist")
 """Kinds of questions that a run with `text_first` begins with: what belongs to what."""
