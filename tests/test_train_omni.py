@@ -142,8 +142,7 @@ def test_the_first_steps_may_be_text_alone_and_one_caption_serves_many_questions
     assert train_rows[Place(0, 3, 15)][0].ids == train_rows[Place(0, 3)][0].ids, "else the step changes nothing"
     asks = {step: " ".join(train_rows.tokenizer.decode(row.ids) for row, _, _ in rows) for step, rows in drawn.items()}
     of_two = ("bigger than", "next to", "left of", "right of", "above", "below", "how many")
-    questions = {step: [part for part in text.split("?")[:-1]] for step, text in asks.items()}
-    hard = [sum(any(of in each[-40:] for of in of_two) for each in some) for some in questions.values()]
+    hard = [sum(any(of in each[-40:] for of in of_two) for each in asked.split("?")[:-1]) for asked in asks.values()]
     assert hard[0] == 0 < hard[1], "what belongs to what is asked first"
 
 

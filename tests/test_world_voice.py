@@ -55,7 +55,7 @@ def test_the_independent_ears_hear_answers_right_but_not_backwards_or_in_another
         backwards += recogniser.transcribe(sound[::-1].copy(), "answers") == words
         pieces = np.array_split(sound, 8)
         mixed += recogniser.transcribe(np.concatenate(pieces[1::2] + pieces[::2]), "answers") == words
-    # 93 % of 150 others; 82 % where the synthesizer's last bits differ: half of its lone "no" then end as "no bird"
+    # 93 % of 150 others; 82 % of these where half of the lone "no" were heard as "no bird", why is not known
     assert right >= 0.75 * len(answers)
     assert max(backwards, mixed) <= 0.2 * len(answers)  # "no" and "yes" are few sounds, and many answers
 
