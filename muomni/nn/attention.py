@@ -191,16 +191,24 @@ def previous_tokens(
             branches off from, or none; nothing may then come before.
     """
     if documents is not None:
-        at = torch.arange(1, documents.shape[1] + 1, device=documents.device).expand(len(documents), -1)
-        trunks = documents if trunks is None else trunks
-        seen = documents[:, :, None] == documents[:, None, :]
-        seen |= trunks[:, :, None] == documents[:, None, :]
-        earlier = seen & (at[:, None, :] < at[:, :, None])
-        return torch.cat((torch.where(earlier, at[:, None, :], 0).amax(2), at[:, -1:]), 1)
+        before = _last_before(documents, documents)
+        if trunks is not None:
+            before = before.maximum(_last_before(documents, trunks))
+        return F.pad(before, (0, 1), value=documents.shape[1])
     if real is None:
         return None
     last = torch.where(real, torch.arange(1, real.shape[1] + 1, device=real.device), 0).cummax(1).values
     return torch.cat((torch.zeros_like(last[:, :1]), last), 1)
+
+
+def _last_before(documents: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """(B, T): the last token before each that is of the document that it wants, from 1 up; 0 where there is none."""
+    length = documents.shape[1]
+    at = torch.arange(length, device=documents.device)
+    line = (documents * length + at).sort(1).values  # document by document, each in its order
+    none = torch.iinfo(line.dtype).min
+    found = F.pad(line, (1, 0), value=none).gather(1, torch.searchsorted(line, wanted * length + at))
+    return torch.where(found // length == wanted, found % length + 1, 0)
 
 
 class Attention(nn.Module):
