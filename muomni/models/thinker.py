@@ -129,7 +129,7 @@ class Thinker(nn.Module):
         dtype = product_dtype(x)
         turn = turn.to(dtype)
         if documents is not None:
-            bias = document_bias(documents, trunks).to(dtype)
+            bias = document_bias(documents, trunks, dtype)
         previous = previous_tokens(mask, documents, trunks) if self.config.token_shift else None
         chosen = x if layer == 0 else None
         for number, block in enumerate(self.blocks, start=1):

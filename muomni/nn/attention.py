@@ -65,7 +65,8 @@ def attend(
         q: queries (B, H, T, D).
         k, v: keys and values (B, G, S, D); H is a multiple of G.
         causal: a query sees the keys up to its own place; the last query stands at the last key.
-        bias: added to the scores, (B or 1, 1, T or 1, S); see `padding_bias`.
+        bias: added to the scores, (B or 1, 1, T or 1, S); see `padding_bias`. With rows of its own for T queries it
+            has to hide what comes after them too, where that is to be hidden, as `document_bias` does.
 
     Returns:
         (B, H, T, D)
@@ -91,10 +92,10 @@ def blocks(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool, bias
         size = end - start
         some = q[:, :, start:end].reshape(batch, groups, per_group * size, width)
         scores = (some @ k[..., :seen]).view(batch, groups, per_group, size, seen)
-        if causal and size > 1:
+        if causal and size > 1 and not _has_rows(bias):
             scores = scores + _causal_bias(size, seen, q)
         if bias is not None:
-            rows = bias[:, :, start:end] if bias.shape[2] > 1 else bias
+            rows = bias[:, :, start:end] if _has_rows(bias) else bias
             scores = scores + rows[:, :, None, :, :seen].to(q.dtype)
         weights = scores.softmax(-1).view(batch, groups, per_group * size, seen)
         outputs.append((weights @ v[:, :, :seen]).view(batch, heads, size, width))
@@ -104,7 +105,7 @@ def blocks(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool, bias
 def fused(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool, bias: torch.Tensor | None) -> torch.Tensor:
     """PyTorch's kernel, which keeps only the output and one number a row for backward (FlashAttention, Dao 2022)."""
     n_queries, n_keys = q.shape[2], k.shape[2]
-    causal = causal and n_queries > 1
+    causal = causal and n_queries > 1 and not _has_rows(bias)
     if causal and (bias is not None or n_keys != n_queries):
         # PyTorch's own causal mask starts at the first key and goes with no other mask
         future = _causal_bias(n_queries, n_keys, q)
@@ -117,6 +118,10 @@ def fused(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, causal: bool, bias:
         grouped = False
     mask = None if bias is None else bias.to(q.dtype)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal, enable_gqa=grouped)
+
+
+def _has_rows(bias: torch.Tensor | None) -> bool:
+    return bias is not None and bias.shape[2] > 1
 
 
 def _causal_bias(n_queries: int, n_keys: int, like: torch.Tensor) -> torch.Tensor:
@@ -142,16 +147,24 @@ def window_bias(side: int, window: int) -> torch.Tensor:
     return torch.zeros(1, 1, side**2, side**2).masked_fill(hidden.reshape(1, 1, side**2, side**2), MASKED)
 
 
-def document_bias(documents: torch.Tensor, trunks: torch.Tensor | None = None) -> torch.Tensor:
-    """Scores' bias (B, 1, T, T) that hides from a token those of other documents; `documents` (B, T) numbers them.
+def document_bias(
+    documents: torch.Tensor, trunks: torch.Tensor | None = None, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    """Causal scores' bias (B, 1, T, T) that hides from a token what comes after it, and the tokens of other documents.
 
-    Documents may branch off a common beginning, such as a picture: `trunks` (B, T) is the number of the document that
-    a token's own one goes on from, which it sees as well.
+    Made once for all layers: each keeps it for its backward pass, and it is the largest thing there.
+
+    Args:
+        documents: (B, T), numbers.
+        trunks: (B, T), for documents that branch off a common beginning, such as a picture: the number of the document
+            that a token's own one goes on from, which it sees as well.
+        dtype: of the scores.
     """
-    other = documents[:, :, None] != documents[:, None, :]
+    hidden = documents[:, :, None] != documents[:, None, :]
     if trunks is not None:
-        other &= trunks[:, :, None] != documents[:, None, :]
-    return torch.zeros(other.shape, device=other.device).masked_fill(other, MASKED)[:, None]
+        hidden &= trunks[:, :, None] != documents[:, None, :]
+    hidden |= torch.ones_like(hidden[0]).triu_(1)
+    return torch.zeros(hidden.shape, dtype=dtype, device=hidden.device).masked_fill_(hidden, MASKED)[:, None]
 
 
 def shift_tokens(

@@ -8,10 +8,10 @@ What a training step holds on a GPU:
 - activations: what every layer keeps for its backward pass
 - temporaries: the logits of one chunk and their loss; the gradients inside the layer that backward is in
 
-The peak is at one of three moments: inside the loss, in the backward pass of the last layer, or at the end of backward
-when all gradients are there. The Thinker's form follows its operators one by one and is held against the exact count of
-`muomni.train.memory_trace`. The other stages' forms are PROVISIONAL until their models are built: the same transformer
-accounting, with convolutions counted by their outputs.
+The peak is at one of four moments: where who sees whom is made, inside the loss, in the backward pass of the last
+layer, or at the end of backward when all gradients are there. The Thinker's form follows its operators one by one and
+is held against the exact count of `muomni.train.memory_trace`. The other stages' forms are PROVISIONAL until their
+models are built: the same transformer accounting, with convolutions counted by their outputs.
 """
 
 from __future__ import annotations
@@ -154,8 +154,8 @@ def thinker(config: ThinkerConfig | OmniSFTConfig, batch_size: int, accumulates:
     stream = tokens * (4 * d + 4) + (tokens * d if config.dropout > 0 else 0)  # the final norm's; embedding dropout's
     turns = 2 * config.ctx_len * d // config.n_heads * act if config.use_amp else 0  # rotary positions in bf16
     kept = config.n_layers * layer.kept + stream + turns + 2 * 8 * tokens
-    if masked:
-        kept += config.n_layers * tokens * config.ctx_len * act  # who sees whom, the future included
+    pairs = tokens * config.ctx_len if masked else 0  # who sees whom
+    kept += pairs * act
     logits = min(LOSS_CHUNK, tokens) * config.vocab_size * act
     # in the loss: hidden states and their gradient, the table's gradient and its bf16 copy, the logits, and then either
     # some rows judged in fp32 or the product that goes into the table's gradient
@@ -167,7 +167,8 @@ def thinker(config: ThinkerConfig | OmniSFTConfig, batch_size: int, accumulates:
     # at the end all gradients are there; a tied table's two are being added into a third
     at_end = 4 * size + (8 * table if config.tie_embeddings else 0) + 4 * tokens * d - copies - kept
     held = 4 * size if accumulates else 0
-    extra = max(in_loss + held, in_layer + held, at_end + (4 * table if accumulates else 0))
+    at_start = pairs * (1 + act) - copies - kept  # where that is made, and nothing else is there yet
+    extra = max(at_start + held, in_loss + held, in_layer + held, at_end + (4 * table if accumulates else 0))
     temporaries = max(0, copies + extra - 4 * size)
     activations = kept + copies + extra - 4 * size - temporaries
     return Memory(4 * size, 4 * size, 8 * size, activations, temporaries)
