@@ -25,7 +25,7 @@ from muomni.infer.load import load_omni, shipped
 from muomni.models.checkpoint import read_model
 from muomni.train.beside import Beside
 from muomni.train.events import Control, Event, Noted, Sampled, TrainEvent, Validated
-from muomni.train.everything import train_everything
+from muomni.train.everything import SIDE_BY_SIDE, train_everything
 from muomni.train.omni_data import TASKS, conversations
 from muomni.train.omni_sft import OmniObjective, beginning
 from muomni.train.order import Place
@@ -299,7 +299,7 @@ def test_stages_side_by_side_wait_for_what_they_begin_with_and_end_with_the_same
     order = [stage for stage, _ in told]
     first = order.index("omni_sft")
     assert not {"thinker", "audio_enc", "vision"} & set(order[first:])
-    assert order.index("audio_enc") < len(order) - 1 - order[::-1].index("thinker")  # it did not wait for the Thinker
+    assert order.index("vision") < len(order) - 1 - order[::-1].index("thinker")  # it did not wait for the Thinker
     for stage in ("thinker", "audio_enc", "vision", "omni_sft"):
         once, twice = (read_model(next(folder.glob(f"step-{STEPS:06d}")))[1] for folder in
                        (world / f"runs/{stage}_nano", fresh / stage))  # fmt: skip
@@ -316,10 +316,11 @@ def test_stages_side_by_side_stop_together_and_go_on(fresh: Path) -> None:
         yield lambda event: control.stop() if isinstance(event, TrainEvent) else None
 
     stopped = train_everything(fresh, "nano", stop, lambda line: None, control, at_once=2)
-    assert [each.stage for each in stopped] == ["thinker", "audio_enc"]
+    assert [each.stage for each in stopped] == ["thinker", "vision"]
     again = train_everything(fresh, "nano", _unwatched, lambda line: None)
     assert [each.steps for each in again] == [STEPS] * 4
-    assert [each.did for each in again][2:] == ["trained", "trained"]
+    assert [each.did for each in again][1::2] == ["trained", "trained"]
+    assert set(SIDE_BY_SIDE) == set(STAGES)
 
 
 def test_a_stage_that_fails_beside_another_ends_both_with_its_message(world: Path, fresh: Path) -> None:

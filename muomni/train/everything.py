@@ -5,7 +5,7 @@ the next one follows. So the same command, given again after any interruption, e
 
 Models as small as ours keep one processor core busy, and a second one much less. So without a GPU two stages are
 trained side by side, each in a process of its own with its share of the cores, as soon as there is what they begin
-with.
+with, in the order of `SIDE_BY_SIDE`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from muomni.train.run import TASKS, matching_tokenizer, train
 
 Shown = Callable[[str], AbstractContextManager[Listener]]
 Did = Literal["trained", "resumed", "was finished", "cannot be trained yet"]
+
+SIDE_BY_SIDE = ("thinker", "vision", "audio_enc", "talker", "omni_sft", "vocoder", "ocr")
+"""A to G, but the vision encoder before the audio encoder: it takes longer, and the omni model waits for both."""
 
 
 @dataclass(frozen=True)
@@ -123,11 +126,11 @@ def _in_turn(jobs: list[_Job], shown: Shown, say: Callable[[str], None], control
 def _side_by_side(
     jobs: list[_Job], shown: Shown, say: Callable[[str], None], control: Control, at_once: int
 ) -> list[Outcome]:
-    """As many at a time as there may be, the first in order that can begin before the others."""
+    """As many at a time as there may be, the first in `SIDE_BY_SIDE` that can begin before the others."""
     for job in jobs:
         if not job.trains:
             say(_begins(job))
-    waiting = [job for job in jobs if job.trains]
+    waiting = sorted((job for job in jobs if job.trains), key=lambda job: SIDE_BY_SIDE.index(job.config.stage_name))
     for job in waiting:
         if isinstance(job.config, ThinkerConfig):
             matching_tokenizer(job.config)  # made here, once, and not by two at the same time
