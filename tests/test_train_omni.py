@@ -128,11 +128,11 @@ def test_stopped_and_resumed_the_weights_are_the_very_same(world: Path, tmp_path
 def test_the_first_steps_may_be_text_alone_and_one_caption_serves_many_questions(world: Path, tmp_path: Path) -> None:
     train_rows = omni_sft_task(config("omni_sft", world, tmp_path, text_first=0.5, ctx_len=256)).train
     text = TASKS.index("text")
-    drawn = {step: [train_rows[Place(0, index, step)] for index in range(8)] for step in (STEPS // 2 - 1, STEPS // 2)}
-    early, late = drawn.values()
-    assert (
-        {task for _, tasks, _ in early for task in tasks} == {text} < {task for _, tasks, _ in late for task in tasks}
-    )
+    moments = (0, STEPS // 2 - 1, STEPS // 2)
+    drawn = {step: [train_rows[Place(0, index, step)] for index in range(8)] for step in moments}
+    early, _, _ = drawn.values()
+    tasks = [{task for _, those, _ in rows for task in those} for rows in drawn.values()]
+    assert tasks[0] == tasks[1] == {text} < tasks[2]
     assert not any(row.media for row, _, _ in early)
     row = max((row for row, _, _ in early), key=lambda row: row.n_answers)
     branches = {trunk: set[int]() for trunk in row.trunks}
@@ -143,7 +143,7 @@ def test_the_first_steps_may_be_text_alone_and_one_caption_serves_many_questions
     asks = {step: " ".join(train_rows.tokenizer.decode(row.ids) for row, _, _ in rows) for step, rows in drawn.items()}
     of_two = ("bigger than", "next to", "left of", "right of", "above", "below", "how many")
     hard = [sum(any(of in each[-40:] for of in of_two) for each in asked.split("?")[:-1]) for asked in asks.values()]
-    assert hard[0] == 0 < hard[1], "what belongs to what is asked first"
+    assert hard[0] == 0 < min(hard[1:]), "what belongs to what is asked first"
 
 
 def test_the_shipped_model_looks_at_its_pictures(world: Path) -> None:

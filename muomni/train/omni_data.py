@@ -12,8 +12,8 @@
 Questions are drawn as the grammar draws them: a kind, a branch, an item, a template; only that the hard kinds of
 `DRAWN` are drawn more often, as they are learned last. One picture serves many of them,
 so that the model learns from it several times and reads it once; so does one caption. With `text_first` a run begins
-with text alone, and with the questions of `FIRST`: such a step costs less, and what it teaches, to look an answer up,
-all else needs as well.
+with text alone, the first half of it with the questions of `FIRST`: such a step costs less, and what it teaches, to
+look an answer up, all else needs as well.
 A task that the data does not support is left out with a line that says so: captions and transcripts alone hold no
 questions.
 """
@@ -53,7 +53,7 @@ MOST_BRANCHES = 9
 DRAWN = {"relation": 3.0, "where": 3.0, "which": 2.0, "describe": 2.0}
 """How often a kind of question is drawn, if not once: answers that take two things and how they stand to each other."""
 FIRST = ("color", "shape", "exist")
-"""Kinds of questions that a run with `text_first` begins with: what belongs to what."""
+"""Kinds of questions that the first half of `text_first` asks: what belongs to what."""
 ALONE = 5
 """One spoken question in so many is small talk without a picture."""
 
@@ -124,8 +124,9 @@ class Conversations:
     def __getitem__(self, place: Place) -> tuple[Row, list[int], dict[tuple[str, object], torch.Tensor]]:
         chance = dice(self.config.seed, place)
         self.media: dict[tuple[str, object], torch.Tensor] = {}
-        self.early = place.step is not None and place.step < self.text_steps
-        shares = self.text_alone if self.early else self.shares
+        begun = np.inf if place.step is None else place.step
+        self.early = begun < self.text_steps / 2
+        shares = self.text_alone if begun < self.text_steps else self.shares
         row, tasks, failures = Row(self.tokenizer), list[int](), 0
         while failures < TRIES:
             task = int(chance.choice(len(TASKS), p=shares))
