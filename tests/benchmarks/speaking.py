@@ -1,6 +1,6 @@
 """How well stage D speaks: the codec's copies and the Talker's own speech, heard by an independent recogniser.
 
-`python -m tests.benchmarks.speaking [--run DIR] [-n 100]` prints tables. PocketSphinx (see `tests/recogniser.py`) makes
+`python -m tests.benchmarks.speaking [--run DIR] [-n 300]` prints tables. PocketSphinx (see `tests/recogniser.py`) makes
 mistakes with true speech too: its errors with the synthesizer's own sound stand beside the others, and the difference
 is the model's. Times are of one thread.
 """
@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path)
     parser.add_argument("--table", type=Path, default=Path("data/audio/tts_test.csv"))
-    parser.add_argument("-n", type=int, default=100)
+    parser.add_argument("-n", type=int, default=300)
     options = parser.parse_args()
     torch.set_num_threads(1)
     talker = load_talker(options.run or shipped("talker"))
