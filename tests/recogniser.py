@@ -82,7 +82,7 @@ def transcribe(samples: np.ndarray, expected: Expected = "sentences") -> list[st
     decoder.process_raw(_pcm(samples), full_utt=True)
     decoder.end_utt()
     hypothesis = decoder.hyp()
-    return re.sub(r"\(\d+\)", "", hypothesis.hypstr).split() if hypothesis else []
+    return hypothesis.hypstr.split() if hypothesis else []
 
 
 @lru_cache(maxsize=1)
