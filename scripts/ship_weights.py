@@ -12,6 +12,7 @@ import argparse
 import json
 import shutil
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from muomni.files import write_json, write_text
 from muomni.infer.load import WEIGHTS_FOLDER, checkpoint_folder
 from muomni.models.checkpoint import CONFIG, TOKENIZER, WEIGHTS, read_model, save_tensors
 from muomni.plan.parameters import count_parameters
-from muomni.train.checkpoint import RunFolder
+from muomni.train.checkpoint import STATE, RunFolder
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 
@@ -39,6 +40,9 @@ DECIDES = {
     "omni_sft": ("vqa", 1),
 }
 """The metric that decides between two sets of weights, and whether more of it is better."""
+
+UNTOLD = "(a mean of several runs does not know: tell it here)"
+"""Stands in a card where a checkpoint has no state or no history, as a mean of several has none."""
 
 
 def halved(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -115,10 +119,11 @@ def card(stage: str, profile: str, source: Path, run: Path, scores: dict[str, Sc
     """The model card."""
     config = read_config(source / CONFIG).config
     history = [entry for entry in RunFolder(run).history() if "seconds" in entry]
-    state = json.loads((source / "state.json").read_text(encoding="utf-8"))
+    trained = source / STATE
+    state = json.loads(trained.read_text(encoding="utf-8")) if trained.exists() else {}
     minutes = sum(
         entry["seconds"]
-        for entry, after in zip(history, [*history[1:], {"seconds": 0}], strict=True)
+        for entry, after in pairwise([*history, {"seconds": 0}])
         if after["seconds"] < entry["seconds"]
     )
     rows = "\n".join(
@@ -132,11 +137,11 @@ muomni generates; no other data was used.
 
 | | |
 |---|---|
-| data | the tiny world (`{made_by}`); fingerprint {state["data"]} |
+| data | the tiny world (`{made_by}`); fingerprint {state.get("data", UNTOLD)} |
 | seed | {config.seed} |
 | config | `config.json` beside this file |
-| steps | {state["step"]:,}, batches of {config.effective_batch_size} |
-| time | {minutes / 60:.0f} minutes by the clock, one CPU thread beside other work |
+| steps | {f"{state['step']:,}" if state else UNTOLD}, batches of {config.effective_batch_size} |
+| time | {f"{minutes / 60:.0f} minutes" if history else UNTOLD} by the clock, one CPU thread beside other work |
 | command | `muomni train {stage} --config {CONFIG}` |
 | licence | MIT, as the project |
 

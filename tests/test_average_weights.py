@@ -10,6 +10,7 @@ import torch
 from muomni.errors import UserError
 from muomni.models.checkpoint import CONFIG, WEIGHTS, load_tensors, save_tensors
 from scripts.average_weights import average
+from scripts.ship_weights import UNTOLD, card
 
 
 def run(folder: Path, **tensors: torch.Tensor) -> Path:
@@ -48,3 +49,9 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     one = run(tmp_path / "one", w=torch.zeros(2))
     with pytest.raises(UserError, match="one: is there already"):
         average(one, [one, one])
+
+
+def test_the_card_of_a_mean_asks_for_what_a_mean_does_not_know(tmp_path: Path) -> None:
+    mean = average(tmp_path / "mean", [run(tmp_path / str(n), w=torch.zeros(2)) for n in range(2)])
+    rows = card("thinker", "nano", mean, mean, {}, "muomni data make").splitlines()
+    assert [row.split(" | ")[0] for row in rows if UNTOLD in row] == ["| data", "| steps", "| time"]

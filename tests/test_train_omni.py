@@ -320,7 +320,14 @@ def test_stages_side_by_side_stop_together_and_go_on(fresh: Path) -> None:
     again = train_everything(fresh, "nano", _unwatched, lambda line: None)
     assert [each.steps for each in again] == [STEPS] * 4
     assert [each.did for each in again][1::2] == ["trained", "trained"]
+
+
+def test_side_by_side_the_longest_stage_begins_as_soon_as_it_can() -> None:
     assert set(SIDE_BY_SIDE) == set(STAGES)
+    needed = {stage for stage in STAGES if STAGES[stage]().save_dir in STAGES["omni_sft"]().begins_with}
+    assert needed == {"thinker", "audio_enc", "vision"}
+    assert set(SIDE_BY_SIDE[:3]) == needed
+    assert SIDE_BY_SIDE[3] == "omni_sft"
 
 
 def test_a_stage_that_fails_beside_another_ends_both_with_its_message(world: Path, fresh: Path) -> None:

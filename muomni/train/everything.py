@@ -29,8 +29,8 @@ from muomni.train.run import TASKS, matching_tokenizer, train
 Shown = Callable[[str], AbstractContextManager[Listener]]
 Did = Literal["trained", "resumed", "was finished", "cannot be trained yet"]
 
-SIDE_BY_SIDE = ("thinker", "vision", "audio_enc", "talker", "omni_sft", "vocoder", "ocr")
-"""A to G, but the vision encoder before the audio encoder: it takes longer, and the omni model waits for both."""
+SIDE_BY_SIDE = ("thinker", "vision", "audio_enc", "omni_sft", "talker", "vocoder", "ocr")
+"""First the omni model, which takes longest, and what it waits for; of that first what takes longer."""
 
 
 @dataclass(frozen=True)
