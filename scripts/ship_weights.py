@@ -122,9 +122,7 @@ def card(stage: str, profile: str, source: Path, run: Path, scores: dict[str, Sc
     trained = source / STATE
     state = json.loads(trained.read_text(encoding="utf-8")) if trained.exists() else {}
     minutes = sum(
-        entry["seconds"]
-        for entry, after in pairwise([*history, {"seconds": 0}])
-        if after["seconds"] < entry["seconds"]
+        entry["seconds"] for entry, after in pairwise([*history, {"seconds": 0}]) if after["seconds"] < entry["seconds"]
     )
     rows = "\n".join(
         f"| {name} | {score.value:.4f} | {score.low:.4f} to {score.high:.4f} | {score.n:,} | {score.split} |"

@@ -1,6 +1,6 @@
 """How well stage D speaks: the codec's copies and the Talker's own speech, heard by an independent recogniser.
 
-`python -m tests.benchmarks.speaking [--run DIR] [-n 300]` prints tables. PocketSphinx (see `tests/recogniser.py`) makes
+`python -m tests.benchmarks.speaking [--run DIR] [--omni DIR] [-n 300]` prints tables. PocketSphinx (see `tests/recogniser.py`) makes
 mistakes with true speech too: its errors with the synthesizer's own sound stand beside the others, and the difference
 is the model's. Times are of one thread.
 """
@@ -37,12 +37,12 @@ def heard(sounds: list[torch.Tensor], texts: list[str]) -> str:
     return f"{100 * errors / sum(len(words_of(text)) for text in texts):.1f} %"
 
 
-def answered_in_speech(talker: TrainedTalker, n: int) -> list[tuple[str, str]]:
+def answered_in_speech(talker: TrainedTalker, answers: Path, n: int) -> list[tuple[str, str]]:
     """Spoken questions about new scenes, answered in speech: how many answers are heard right.
 
     Beside it what the recogniser makes of the right answers in the synthesizer's voice, which is its own limit.
     """
-    omni, right, best = load_omni(shipped("omni_sft")), 0, 0
+    omni, right, best = load_omni(answers), 0, 0
     few = asked_aloud(Material(Path("data")), n)
     for scene, clip, answer in few:
         said = omni.ask(image=scene.path, audio=clip.path)
@@ -65,12 +65,13 @@ def first_sound_ms(talker: TrainedTalker, text: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path)
+    parser.add_argument("--run", type=Path, default=shipped("talker"))
+    parser.add_argument("--omni", type=Path, default=shipped("omni_sft"), help="answers the spoken questions")
     parser.add_argument("--table", type=Path, default=Path("data/audio/tts_test.csv"))
     parser.add_argument("-n", type=int, default=300)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    talker = load_talker(options.run or shipped("talker"))
+    talker = load_talker(options.run)
     config, codec = talker.model.config, talker.model.codec
     examples = Examples.open(options.table, "wav")
     some = [examples[i] for i in range(0, len(examples), max(1, len(examples) // options.n))][: options.n]
@@ -111,7 +112,7 @@ def main() -> None:
     table.add_row("real-time factor, with the vocoder", f"{together / seconds:.3f}")
     firsts = [first_sound_ms(talker, text) for text in texts[:20]]
     table.add_row("first sound", f"{statistics.median(firsts):.0f} ms (median of 20)")
-    for name, share in answered_in_speech(talker, options.n):
+    for name, share in answered_in_speech(talker, options.omni, options.n):
         table.add_row(name, share)
     Console().print(table)
 
