@@ -1,8 +1,8 @@
 """How well stage D speaks: the codec's copies and the Talker's own speech, heard by an independent recogniser.
 
-`python -m tests.benchmarks.speaking [--run DIR] [--omni DIR] [-n 300]` prints tables. PocketSphinx (see `tests/recogniser.py`) makes
-mistakes with true speech too: its errors with the synthesizer's own sound stand beside the others, and the difference
-is the model's. Times are of one thread.
+`python -m tests.benchmarks.speaking [--run DIR] [--omni DIR] [-n 300]` prints tables. PocketSphinx (see
+`tests/recogniser.py`) makes mistakes with true speech too: its errors with the synthesizer's own sound stand beside the
+others, and the difference is the model's. Times are of one thread.
 """
 
 from __future__ import annotations
