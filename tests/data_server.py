@@ -91,8 +91,8 @@ def _handler(host: Host) -> type[BaseHTTPRequestHandler]:
             step = 4096 if manner == "slow" else 1 << 16
             try:
                 for at in range(0, len(body), step):
+                    host.sent += len(body[at : at + step])  # counted first: who has all may look at once
                     self.wfile.write(body[at : at + step])
-                    host.sent += len(body[at : at + step])
                     if manner == "slow":
                         time.sleep(0.02)
             except OSError:  # the other side was killed
